@@ -1,0 +1,39 @@
+"""Terrazzo: from imagery and labels to maps that can be trusted.
+
+Public names load on first use, so that `import terrazzo` costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from terrazzo.bundle import Bundle as Bundle
+    from terrazzo.config import load_config as load_config
+    from terrazzo.phases import demo as demo
+    from terrazzo.phases import evaluate as evaluate
+    from terrazzo.phases import predict as predict
+    from terrazzo.phases import prepare as prepare
+    from terrazzo.phases import run as run
+    from terrazzo.phases import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "terrazzo.bundle",
+    "demo": "terrazzo.phases",
+    "evaluate": "terrazzo.phases",
+    "load_config": "terrazzo.config",
+    "predict": "terrazzo.phases",
+    "prepare": "terrazzo.phases",
+    "run": "terrazzo.phases",
+    "train": "terrazzo.phases",
+}
+
+__all__ = ["Bundle", "__version__", "demo", "evaluate", "load_config", "predict", "prepare", "run", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home on first use."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'terrazzo' has no attribute {name!r}")
