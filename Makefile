@@ -7,9 +7,11 @@ LOCK_COMMAND := uv pip compile pyproject.toml --group dev --universal --python-v
 
 setup: .venv/.ready
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/bin/uv:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.6"
+
+.venv/.ready: requirements.lock pyproject.toml | .venv/bin/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
@@ -29,5 +31,5 @@ lint: setup
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
-lock: setup
+lock: | .venv/bin/uv
 	$(BIN)/$(LOCK_COMMAND) --quiet --output-file requirements.lock

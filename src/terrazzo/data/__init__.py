@@ -1,0 +1,1 @@
+"""Classes, catalogs, patches, statistics, stores, datasets and augmentation."""

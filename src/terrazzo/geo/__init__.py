@@ -1,0 +1,1 @@
+"""Grids, bands and rasters: numpy and rasterio, no torch."""

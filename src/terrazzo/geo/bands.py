@@ -1,0 +1,62 @@
+"""Which measurements a raster holds, and in which order."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from terrazzo.errors import ContractError
+from terrazzo.record import Record, nearest
+
+__all__ = ["Band", "Bands"]
+
+
+class Band(Record):
+    """One measurement at each pixel: physical value = raw value x scale + offset."""
+
+    name: str
+    """Name that selects the band, such as "red" or "nir"."""
+    unit: str = ""
+    """Unit of the physical value; empty where it is a plain digital number."""
+    scale: float = 1.0
+    """Factor from raw to physical value."""
+    offset: float = 0.0
+    """Added after scaling."""
+    nodata: float | None = None
+    """Raw value that marks a missing pixel; NaN and infinities are always missing."""
+    dtype: str = "uint8"
+    """numpy type of the raw values; a scene of another type is refused."""
+
+
+class Bands(Record):
+    """Ordered bands; the order is the channel order of every array."""
+
+    items: Annotated[tuple[Band, ...], Field(min_length=1)]
+    """The bands, each name once."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Band]:  # type: ignore[override]
+        return iter(self.items)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in channel order."""
+        return tuple(band.name for band in self.items)
+
+    def positions(self, names: Sequence[str]) -> list[int]:
+        """Return the channel of each named band.
+
+        Raises:
+            ContractError: A name is not among the bands.
+        """
+        for name in names:
+            if name not in self.names:
+                hint = nearest(name, list(self.names))
+                raise ContractError(f'No band is called "{name}"; the bands are {", ".join(self.names)}.{hint}')
+        return [self.names.index(name) for name in names]
+
+    def select(self, names: Sequence[str]) -> "Bands":
+        """Return the named bands in the order asked for."""
+        return Bands(items=tuple(self.items[position] for position in self.positions(names)))

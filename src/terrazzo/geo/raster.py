@@ -1,0 +1,183 @@
+"""Pixels together with what they mean: values, validity, grid and bands, read window by window.
+
+The mask is part of the value: a pixel is invalid where any selected band is nodata, masked, transparent or not finite,
+and every operation carries that on.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rasterio
+from jaxtyping import Bool, Shaped
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from terrazzo.errors import ContractError, DataError
+from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.grid import Grid, Window
+
+__all__ = ["Raster", "RasterFile"]
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Pixels of a window.
+
+    Attributes:
+        values: Raw values, band first.
+        valid: Where every band was measured.
+        grid: Where the pixels lie.
+        bands: What the first axis means.
+    """
+
+    values: Shaped[np.ndarray, "band y x"]
+    valid: Bool[np.ndarray, "y x"]
+    grid: Grid
+    bands: Bands
+
+    def select(self, names: Sequence[str]) -> "Raster":
+        """Return the named bands in the order asked for, with the same validity."""
+        return Raster(self.values[self.bands.positions(names)], self.valid, self.grid, self.bands.select(names))
+
+
+class RasterFile:
+    """A raster on disk, opened once and read by windows. Use as a context manager or call `close`.
+
+    Args:
+        path: Any raster GDAL reads.
+
+    Raises:
+        DataError: The file is missing, damaged, of size zero or no raster.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        try:
+            with warnings.catch_warnings():
+                # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                self._source = rasterio.open(self.path)
+        except RasterioError as error:
+            raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
+
+    def __enter__(self) -> "RasterFile":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the file."""
+        self._source.close()
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The whole raster's frame."""
+        return Grid(self._source.crs, self._source.transform, self._source.height, self._source.width)
+
+    @cached_property
+    def alpha(self) -> int | None:
+        """1-based number of the band that is transparency by its colour interpretation, if any."""
+        kinds = self._source.colorinterp
+        return next((number for number, kind in enumerate(kinds, 1) if kind == ColorInterp.alpha), None)
+
+    @cached_property
+    def bands(self) -> Bands:
+        """All bands but alpha: named by description, else by colour, else `band_1`, `band_2`, ..."""
+        described = [
+            (description or (kind.name if kind.name in {"red", "green", "blue", "nir", "gray"} else "")).strip().lower()
+            for description, kind in zip(self._source.descriptions, self._source.colorinterp, strict=True)
+        ]
+        found = []
+        for number, word in enumerate(described, 1):
+            if number != self.alpha:
+                name = word if word and described.count(word) == 1 else f"band_{number}"
+                found.append(self._band(number, name))
+        if not found:
+            raise DataError(f"{self.path} holds no band but transparency.")
+        return Bands(items=tuple(found))
+
+    @property
+    def numbers(self) -> list[int]:
+        """1-based numbers in the file of `bands`."""
+        return [number for number in range(1, self._source.count + 1) if number != self.alpha]
+
+    @property
+    def colormap(self) -> dict[int, tuple[int, int, int, int]] | None:
+        """Palette of the first band (index -> red, green, blue, alpha), or None where it has none."""
+        if self._source.colorinterp[0] != ColorInterp.palette:
+            return None
+        return dict(self._source.colormap(1))
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Height and width of the blocks that the first band is stored in."""
+        return tuple(self._source.block_shapes[0])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The file's metadata tags."""
+        return dict(self._source.tags())
+
+    def read(self, window: Window | None = None, bands: Bands | None = None) -> Raster:
+        """Read a window that lies inside the grid.
+
+        Args:
+            window: Pixels to read; all if None.
+            bands: Bands by name in the wanted order; all but alpha if None. Their own nodata value is honoured beside
+                the file's.
+
+        Raises:
+            DataError: The blocks cannot be decoded (a truncated or damaged file).
+            ContractError: The window leaves the grid, or a band's name is unknown.
+        """
+        window = window or self.grid.whole
+        if window.intersection(self.grid.whole) != window:
+            raise ContractError(f"{self.path}: {window} leaves the raster of {self.grid.height} x {self.grid.width}.")
+        chosen = bands or self.bands
+        numbers = [self.numbers[position] for position in self.bands.positions(chosen.names)]
+        area = RasterioWindow(window.x, window.y, window.width, window.height)
+        try:
+            values = self._source.read(numbers, window=area)
+            valid = self._valid(numbers, area)
+        except RasterioError as error:
+            raise DataError(f"{self.path}: {window} cannot be decoded, the file is damaged: {error}.") from error
+        for position, band in enumerate(chosen):
+            valid &= _present(values[position], band.nodata)
+        return Raster(values, valid, self.grid.window(window), chosen)
+
+    def _valid(self, numbers: list[int], area: RasterioWindow) -> Bool[np.ndarray, "y x"]:
+        """Validity from nodata, masks and alpha."""
+        valid = np.ones((int(area.height), int(area.width)), dtype=bool)
+        for number in numbers:
+            if MaskFlags.all_valid not in self._source.mask_flag_enums[number - 1]:
+                valid &= self._source.read_masks(number, window=area) != 0
+        if self.alpha is not None:
+            valid &= self._source.read(self.alpha, window=area) != 0
+        return valid
+
+    def _band(self, number: int, name: str) -> Band:
+        index = number - 1
+        return Band(
+            name=name,
+            unit=self._source.units[index] or "",
+            scale=self._source.scales[index],
+            offset=self._source.offsets[index],
+            nodata=self._source.nodatavals[index],
+            dtype=str(self._source.dtypes[index]),
+        )
+
+
+def _present(values: Shaped[np.ndarray, "y x"], nodata: float | None) -> Bool[np.ndarray, "y x"] | np.bool_:
+    """Where a band is finite and not its nodata value."""
+    present: Any = np.isfinite(values) if values.dtype.kind == "f" else np.True_
+    if nodata is not None and not np.isnan(nodata):
+        present = present & (values != nodata)
+    return present
