@@ -1,0 +1,126 @@
+"""What every layout of data answers: which image belongs to which label, before any file is opened."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from terrazzo.data.catalog import Catalog
+from terrazzo.record import Component, Table
+
+__all__ = ["RASTER_SUFFIXES", "ROLE_FOLDERS", "SOURCES", "Listing", "Pair", "Source", "listed_files", "role_of"]
+
+SOURCES = Table(
+    "sources",
+    {"folder": "terrazzo.data.sources.folder:FolderSource", "geotiff": "terrazzo.data.sources.geotiff:GeotiffSource"},
+)
+"""Sources by name; plug-ins join through the entry-point group `terrazzo.sources`."""
+
+RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".vrt", ".img"})
+"""Suffixes of files that are taken for images; upper case counts too."""
+
+ROLE_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "calib": "calibrate",
+    "calibrate": "calibrate",
+    "calibration": "calibrate",
+    "test": "test",
+    "testing": "test",
+}
+"""Folder names that say a role, in lower case."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Files that belong together.
+
+    Attributes:
+        image_id: Name that is once in the listing and does not change when images join.
+        image: File of the image.
+        label: File of the label; None where nothing is labelled.
+        extra: Further band files, in the same order for every image.
+        split: Role that the layout says; None where it says none.
+        region: Place that the image belongs to; None where the layout says none.
+    """
+
+    image_id: str
+    image: Path
+    label: Path | None = None
+    extra: tuple[Path, ...] = ()
+    split: str | None = None
+    region: str | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the pair."""
+        return (self.image, *((self.label,) if self.label else ()), *self.extra)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a layout holds.
+
+    Attributes:
+        pairs: Images in the order of their names.
+        notes: Sentences that a user should read, such as files that were left out.
+    """
+
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Source(Component):
+    """Settings of a layout; `pairs` lists it and `catalog` opens every header once."""
+
+    @abstractmethod
+    def pairs(self) -> Listing:
+        """List images with their labels, opening none of them.
+
+        Raises:
+            DataError: Nothing is there, or images and labels do not match.
+        """
+
+    def catalog(self) -> Catalog:
+        """Open the header of every file and return the checked table of images.
+
+        Raises:
+            DataError: A file cannot be read, or a label does not fit its image.
+        """
+        from terrazzo.data.headers import build_catalog
+
+        return build_catalog(self.pairs().pairs, georeferenced=self.georeferenced)
+
+    @property
+    def georeferenced(self) -> bool:
+        """Whether labels must stand on the grid of their images, not only have their size."""
+        return False
+
+
+def role_of(folder: str) -> str | None:
+    """Return the role that a folder's name says.
+
+    >>> role_of("Validation"), role_of("images")
+    ('val', None)
+    """
+    return ROLE_FOLDERS.get(folder.lower())
+
+
+def listed_files(folder: Path) -> Iterable[Path]:
+    """Yield raster files below a folder, sorted; hidden files and side files (`.aux.xml`, `Thumbs.db`) are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in RASTER_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Return a key that sorts "tile 2" before "tile 10"."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
