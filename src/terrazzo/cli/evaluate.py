@@ -1,0 +1,34 @@
+"""`terrazzo evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from terrazzo.cli.options import AsJson, Configuration, Debug, Model, load
+from terrazzo.cli.session import Session
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Model,
+    configuration: Configuration = None,
+    *,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Prepared data; without it what the configuration names.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="Split role to judge on.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the scores.")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how well a model does on a split.
+
+    Every labelled pixel counts exactly once. Without a configuration, that of the run folder is used.
+    """
+    with Session("evaluate", as_json=as_json, debug=debug) as session:
+        from terrazzo import evaluate as evaluate_model
+
+        config = load(configuration, folder=model) if configuration else None
+        session.finish(evaluate_model(model, config, data=data, split=split, out=out, listener=session.listener))

@@ -1,0 +1,29 @@
+"""`terrazzo prepare`."""
+
+from typing import Annotated
+
+import typer
+
+from terrazzo.cli.options import AsJson, Configuration, Debug, load
+from terrazzo.cli.session import Session
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    configuration: Configuration = None,
+    force: Annotated[bool, typer.Option("--force", help="Build everything anew, even what has not changed.")] = False,
+    preview: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Also draw N augmented samples with their labels.")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Check images and labels and cut them into patches.
+
+    Also measures their statistics. What has not changed since the last time is not done again.
+    """
+    with Session("prepare", as_json=as_json, debug=debug) as session:
+        from terrazzo import prepare as prepare_run
+
+        session.finish(prepare_run(load(configuration), force=force, preview=preview, listener=session.listener))
