@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from terrazzo import bundle as bundle_module
-from terrazzo.bundle import FORMAT, Bundle, FrozenBackbone, TrainedSize
+from terrazzo.bundle import FORMAT, Bundle, FrozenBackbone
+from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError
@@ -92,10 +93,10 @@ def test_everything_comes_back(saved: Path) -> None:
 
 
 def test_optional_fields_come_back(tmp_path: Path) -> None:
-    make(resolution_m=None, resize=TrainedSize(height=32, width=48)).save(tmp_path / "b.safetensors")
+    make(resolution_m=None, resize=Resize(height=32, width=48)).save(tmp_path / "b.safetensors")
     read = Bundle.load(str(tmp_path / "b.safetensors"))
     assert read.resolution_m is None
-    assert read.resize == TrainedSize(height=32, width=48)
+    assert read.resize == Resize(height=32, width=48)
 
 
 def test_network_answers_as_the_trained_one(saved: Path) -> None:
@@ -144,7 +145,7 @@ def test_fingerprint_follows_weights_and_contract_only() -> None:
     assert original != make(seed=1).fingerprint
     assert original != make(patch_size=65).fingerprint
     assert original != make(resolution_m=None).fingerprint
-    assert original != make(resize=TrainedSize(height=32, width=32)).fingerprint
+    assert original != make(resize=Resize(height=32, width=32)).fingerprint
     assert original != make(normalisation=Normalisation(mean=(100.0, 2000.5), std=(20.0, 0.2))).fingerprint
 
 

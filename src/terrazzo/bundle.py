@@ -19,6 +19,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError, ConfigError, ModelError
@@ -27,7 +28,7 @@ from terrazzo.models.architecture import ARCHITECTURES, Architecture, Network
 from terrazzo.record import Record
 from terrazzo.storage import atomic_path, hash_file
 
-__all__ = ["FORMAT", "Bundle", "FrozenBackbone", "TrainedSize"]
+__all__ = ["FORMAT", "Bundle", "FrozenBackbone"]
 
 FORMAT = 1
 """Format number of the files that this version writes."""
@@ -77,15 +78,6 @@ class FrozenBackbone(Record):
             )
 
 
-class TrainedSize(Record):
-    """What training resized each patch to; mapping resizes windows by the same factors, and its answers back."""
-
-    height: Annotated[int, Field(ge=1)]
-    """Rows that a patch of `patch_size` rows was resized to."""
-    width: Annotated[int, Field(ge=1)]
-    """Columns that a patch of `patch_size` columns was resized to."""
-
-
 class _Contract(Record):
     """The JSON in the file, field by field."""
 
@@ -96,7 +88,7 @@ class _Contract(Record):
     normalisation: Normalisation
     patch_size: Annotated[int, Field(ge=1, strict=True)]
     resolution_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    resize: TrainedSize | None
+    resize: Resize | None
     backbone: FrozenBackbone | None
     training: dict[str, JsonValue]
     versions: dict[str, str]
@@ -126,7 +118,7 @@ class Bundle:
         licence: Licence of the weights; empty where none was stated.
         format: Format number of the file.
         backbone: Weights that are needed beside the file; None where the file is enough.
-        resize: What training resized each patch to; None where it left the ground sample distance alone.
+        resize: What every patch was resized to for the network, and every window must be; None where sizes stay.
     """
 
     architecture: Architecture
@@ -141,7 +133,7 @@ class Bundle:
     licence: str
     format: int = FORMAT
     backbone: FrozenBackbone | None = None
-    resize: TrainedSize | None = None
+    resize: Resize | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that contradict each other."""
