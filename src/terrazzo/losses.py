@@ -69,7 +69,7 @@ class Labels:
             low, high = (int(bound) for bound in index.aminmax())
             unlisted = low < UNCOUNTED or (low == UNCOUNTED and bool(((target < 0) & ~ignored).any()))
             if unlisted or high >= len(weights):
-                wrong = target[~ignored & ((target < 0) | (target >= len(weights)))].unique().tolist()
+                wrong = sorted(set(target[~ignored & ((target < 0) | (target >= len(weights)))].tolist()))
                 raise LabelError(
                     f"A loss over {len(weights)} classes met the labels {wrong[:10]}; "
                     f"labels must be 0..{len(weights) - 1}, all else must be marked as ignored."

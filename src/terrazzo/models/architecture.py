@@ -99,7 +99,7 @@ class Adaptive(Protocol[State]):
         ...
 
 
-def build(name: str, *, bands: int = 3, classes: int, **settings: Any) -> Network:
+def build(name: str, *, bands: int = 3, classes: int, **settings: Any) -> Network:  # noqa: ANN401 - checked by the record
     """Build a network by name.
 
     Args:
