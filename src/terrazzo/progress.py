@@ -76,7 +76,7 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        self._tell("finish", message="" if kind is None else f"stopped: {error}")
+        self._tell("finish", message="" if kind is None else f"stopped: {str(error) or kind.__name__}")
 
     def advance(self, units: int = 1, **figures: float) -> None:
         """Report that `units` more are done, with figures worth showing."""
@@ -99,6 +99,4 @@ class Progress:
         message: str = "",
         figures: Mapping[str, float] | None = None,
     ) -> None:
-        self._listener(
-            Event(kind, self.job, self.done, self.total, self.unit, message, figures or {}, self.seconds)
-        )
+        self._listener(Event(kind, self.job, self.done, self.total, self.unit, message, figures or {}, self.seconds))

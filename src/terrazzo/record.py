@@ -6,6 +6,7 @@ names can be listed without loading torch.
 """
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -63,7 +64,6 @@ class Table:
     def __init__(self, family: str, entries: Mapping[str, str]) -> None:
         self.family = family
         self._entries = dict(entries)
-        self._own = frozenset(entries)
         self._searched = False
         Table._all[family] = self
 
@@ -120,7 +120,7 @@ class Table:
             )
         module, _, attribute = self._entries[name].partition(":")
         try:
-            found = vars(importlib.import_module(module))[attribute]
+            found = vars(importlib.import_module(module)).get(attribute)
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f'{self.family} "{name}" needs the package "{error.name}", which is not installed.'
@@ -129,7 +129,22 @@ class Table:
             raise ConfigError(f'{self.family} "{name}" points at {module}:{attribute}, which is no Component.')
         return found
 
-    def create(self, name: str, **settings: Any) -> Component:
+    def stranger(self, component: Component) -> str:
+        """Return why a component does not belong here, or an empty string where it may.
+
+        A record that no table lists may: it was made in Python, without registering it.
+        """
+        home = f"{type(component).__module__}:{type(component).__qualname__}"
+        listed = [table for table in Table._all.values() if table.lists(component.name, home)]
+        if not listed or self in listed:
+            return ""
+        return f'"{component.name}" is one of the {listed[0].family}, not of the {self.family}.'
+
+    def lists(self, name: str, target: str) -> bool:
+        """Whether this name stands for "module:Class" here."""
+        return self._entries.get(name) == target
+
+    def create(self, name: str, **settings: object) -> Component:
         """Return the record called `name` with these settings, checked."""
         return self.find(name).model_validate({"name": name, **settings})
 
@@ -147,20 +162,29 @@ def load_plugin(path: Path) -> None:
     The file calls `terrazzo.record.Table.of("models").register("mine", f"{__name__}:Mine")`.
 
     Raises:
-        ConfigError: The file does not exist or is no Python file.
+        ConfigError: The file does not exist, is no Python file, or cannot be imported.
     """
     path = path.resolve()
     if not path.is_file() or path.suffix != ".py":
         raise ConfigError(f"plugins: {path} is not a Python file.")
-    module_name = f"terrazzo_plugin_{path.stem}"
-    if module_name in sys.modules and getattr(sys.modules[module_name], "__file__", None) == str(path):
+    # Files of the same name in two folders are two modules.
+    module_name = f"terrazzo_plugin_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    if module_name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path} cannot be imported.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    whole = False
+    try:
+        spec.loader.exec_module(module)
+        whole = True
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"plugins: {path} cannot be imported: {error}.") from error
+    finally:
+        if not whole:
+            del sys.modules[module_name]
 
 
 class family:  # noqa: N801 - reads as a word inside Annotated[...]
@@ -169,11 +193,15 @@ class family:  # noqa: N801 - reads as a word inside Annotated[...]
     Accepts a bare name, a mapping with `name`, or a record; errors inside keep their path.
     """
 
+    _describing: ClassVar[list[Table]] = []
+
     def __init__(self, table: Table) -> None:
         self.table = table
 
     def _validate(self, value: object) -> Component:
         if isinstance(value, Component):
+            if stranger := self.table.stranger(value):
+                raise PydanticCustomError("component_family", "{message}", {"message": stranger})
             return value
         if isinstance(value, str):
             value = {"name": value}
@@ -189,19 +217,28 @@ class family:  # noqa: N801 - reads as a word inside Annotated[...]
             raise PydanticCustomError("component_name", "{message}", {"message": str(error)}) from error
         return record.model_validate(value)
 
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate through the table, so that listing a family imports none of its members."""
         return core_schema.no_info_plain_validator_function(
             self._validate,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda record: record.model_dump()),
         )
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Offer each name, and each member's own fields beside its name."""
-        members = []
-        for name in self.table.names():
-            schema = self.table.find(name).model_json_schema()
-            schema.setdefault("required", []).append("name")
-            schema["properties"]["name"] = {"const": name, "type": "string"}
-            members.append(schema)
-        return {"anyOf": [{"enum": self.table.names(), "type": "string"}, *members]}
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Offer each name, and each member's own fields beside its name.
+
+        A member may hold members of its own family; inside one, the others are referred to instead of described.
+        """
+        names = self.table.names()
+        cores = [self.table.find(name).__pydantic_core_schema__ for name in names]
+        if self.table in self._describing:
+            described = [handler(core_schema.definition_reference_schema(core["ref"])) for core in cores]
+        else:
+            self._describing.append(self.table)
+            try:
+                # Only inside another schema does pydantic keep a record's schema as a definition to refer to.
+                described = [handler(core_schema.union_schema([core])) for core in cores]
+            finally:
+                self._describing.pop()
+        members = [{"allOf": [schema, {"required": ["name"]}]} for schema in described]
+        return {"anyOf": [{"enum": names, "type": "string"}, *members]}

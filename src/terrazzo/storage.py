@@ -9,11 +9,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from terrazzo.errors import LockedError, SpaceError, StorageError
 
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 TEMPORARY_MARK = ".partial-"
+_TEMPORARY = re.compile(r"^\..*\.partial-(\d+)-[0-9a-f]{8}(\..*)?$", re.DOTALL)
+# Temporaries that this process writes now: after a restart in a container an old one can bear our own number.
+_OPEN: set[str] = set()
+_HELD: set[int] = set()
 
 
 @contextlib.contextmanager
@@ -44,22 +49,34 @@ def atomic_path(goal: Path) -> Iterator[Path]:
         goal: Path that appears whole or not at all. Its folder is created.
 
     Raises:
-        StorageError: Nothing was written, or the rename failed.
+        StorageError: Nothing was written, its folder cannot be made, or the rename failed.
     """
-    goal.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(goal.parent)
     temporary = goal.with_name(f".{goal.stem}{TEMPORARY_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}{goal.suffix}")
+    _OPEN.add(temporary.name)
     try:
         yield temporary
         if not temporary.exists():
             raise StorageError(f"Nothing was written for {goal}.")
-        _flush(temporary)
-        temporary.replace(goal)
-        _flush(goal.parent)
+        try:
+            _flush(temporary)
+            temporary.replace(goal)
+            _flush(goal.parent)
+        except OSError as error:
+            raise StorageError(f"{goal} cannot be put in place: {error.strerror}.") from error
     finally:
+        _OPEN.discard(temporary.name)
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def _flush(path: Path) -> None:
@@ -82,12 +99,12 @@ def write_text(goal: Path, content: str) -> None:
     write_bytes(goal, content.encode())
 
 
-def write_json(goal: Path, content: Any) -> None:
+def write_json(goal: Path, content: object) -> None:
     """Write readable JSON whole or not at all; keys keep their order, NaN is refused."""
     write_text(goal, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whoever reads knows what the file holds
     """Read a JSON file.
 
     Raises:
@@ -101,9 +118,12 @@ def read_json(path: Path) -> Any:
 
 def sweep(folder: Path) -> None:
     """Remove temporaries that dead processes left in a folder (not in its subfolders)."""
-    for entry in folder.glob(f".*{TEMPORARY_MARK}*") if folder.is_dir() else ():
-        owner = entry.name.partition(TEMPORARY_MARK)[2].partition("-")[0]
-        if owner.isdigit() and Path(f"/proc/{owner}").exists():
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        found = _TEMPORARY.match(entry.name)
+        if found is None or entry.name in _OPEN:
+            continue
+        owner = int(found[1])
+        if owner != os.getpid() and Path(f"/proc/{owner}").exists():
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
@@ -120,24 +140,40 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         LockedError: Another process holds it.
+        StorageError: The folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="utf-8") as handle:
+    _make_folder(folder)
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be locked: {error.strerror}.") from error
+    _HELD.add(descriptor)
+    try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             raise LockedError(
-                f"{folder} is in use by process {_holder(handle)}; wait for it, stop it, or choose another folder."
+                f"{folder} is in use by process {holder}; wait for it, stop it, or choose another folder."
             ) from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
+    finally:
+        if descriptor in _HELD:
+            _HELD.discard(descriptor)
+            os.close(descriptor)
 
 
-def _holder(handle: IO[str]) -> str:
-    handle.seek(0)
-    return handle.read().strip() or "unknown"
+def _let_go() -> None:
+    """Give up a parent's locks in a forked child: a loader process must not hold what its killed parent held."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def require_space(folder: Path, needed_bytes: int, purpose: str) -> None:
@@ -166,7 +202,7 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def fingerprint(content: Any) -> str:
+def fingerprint(content: object) -> str:
     """Return a SHA-256 of plain data (what JSON can hold), independent of the order of keys.
 
     >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})

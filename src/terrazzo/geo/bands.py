@@ -1,9 +1,10 @@
 """Which measurements a raster holds, and in which order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from terrazzo.errors import ContractError
 from terrazzo.record import Record, nearest
@@ -27,12 +28,27 @@ class Band(Record):
     dtype: str = "uint8"
     """numpy type of the raw values; a scene of another type is refused."""
 
+    @field_validator("nodata")
+    @classmethod
+    def _not_finite_is_missing_anyway(cls, value: float | None) -> float | None:
+        # NaN equals nothing, itself included, and JSON cannot hold it.
+        return None if value is None or not math.isfinite(value) else value
+
 
 class Bands(Record):
     """Ordered bands; the order is the channel order of every array."""
 
     items: Annotated[tuple[Band, ...], Field(min_length=1)]
     """The bands, each name once."""
+
+    @field_validator("items")
+    @classmethod
+    def _each_once(cls, items: tuple[Band, ...]) -> tuple[Band, ...]:
+        names = [band.name for band in items]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"band names must differ; {', '.join(twice)} stands there more than once")
+        return items
 
     def __len__(self) -> int:
         return len(self.items)

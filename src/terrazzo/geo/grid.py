@@ -11,6 +11,8 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from terrazzo.errors import ConfigError
+
 __all__ = ["Grid", "Window", "starts"]
 
 
@@ -78,7 +80,7 @@ class Grid:
 
     @property
     def resolution_m(self) -> float | None:
-        """Mean pixel size in metres; None without a coordinate reference system.
+        """Mean pixel size in metres; None without a coordinate reference system, or with one of no known unit.
 
         Where the system counts in degrees, the size at the grid's centre on a sphere of 6,371 km radius.
         """
@@ -86,9 +88,11 @@ class Grid:
             return None
         along_y, along_x = self.resolution
         if self.crs.is_geographic:
-            left, bottom, right, top = self.bounds
+            _, bottom, _, top = self.bounds
             metre = float(np.deg2rad(1) * 6_371_000)
             return metre * (along_y + along_x * float(np.cos(np.deg2rad((bottom + top) / 2)))) / 2
+        if not self.crs.is_projected:
+            return None
         _, factor = self.crs.linear_units_factor
         return float(factor) * (along_y + along_x) / 2
 
@@ -103,9 +107,13 @@ class Grid:
         Args:
             size: Side of a window; windows are smaller only where the grid is.
             stride: Step between windows, at most `size`; `size` if None. The last one moves inward to the border.
+
+        Raises:
+            ConfigError: The step is below 1 or leaves gaps.
         """
-        for y in starts(self.height, size, stride or size):
-            for x in starts(self.width, size, stride or size):
+        step = size if stride is None else stride
+        for y in starts(self.height, size, step):
+            for x in starts(self.width, size, step):
                 yield Window(y, x, min(size, self.height), min(size, self.width))
 
 
@@ -115,13 +123,18 @@ def starts(length: int, size: int, stride: int) -> list[int]:
     Args:
         length: Pixels of the axis.
         size: Pixels of a window; where it exceeds `length` there is one window, at 0.
-        stride: Step between windows.
+        stride: Step between windows, from 1 to `size`, so that no pixel is left out.
+
+    Raises:
+        ConfigError: The step is below 1 or leaves gaps.
 
     >>> starts(10, 4, 4)
     [0, 4, 6]
     >>> starts(3, 4, 4)
     [0]
     """
+    if not 1 <= stride <= size:
+        raise ConfigError(f"A stride of {stride} does not cover an axis with windows of {size}; choose 1 to {size}.")
     if length <= size:
         return [0]
     regular = list(range(0, length - size, stride))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -98,7 +97,9 @@ class RasterFile:
         found = []
         for number, word in enumerate(described, 1):
             if number != self.alpha:
-                name = word if word and described.count(word) == 1 else f"band_{number}"
+                # A description such as "band_2" on another band than the second would take that one's name.
+                usable = word and described.count(word) == 1 and not word.startswith("band_")
+                name = word if usable else f"band_{number}"
                 found.append(self._band(number, name))
         if not found:
             raise DataError(f"{self.path} holds no band but transparency.")
@@ -157,7 +158,8 @@ class RasterFile:
         """Validity from nodata, masks and alpha."""
         valid = np.ones((int(area.height), int(area.width)), dtype=bool)
         for number in numbers:
-            if MaskFlags.all_valid not in self._source.mask_flag_enums[number - 1]:
+            flags = self._source.mask_flag_enums[number - 1]
+            if MaskFlags.all_valid not in flags and MaskFlags.alpha not in flags:
                 valid &= self._source.read_masks(number, window=area) != 0
         if self.alpha is not None:
             valid &= self._source.read(self.alpha, window=area) != 0
@@ -175,9 +177,7 @@ class RasterFile:
         )
 
 
-def _present(values: Shaped[np.ndarray, "y x"], nodata: float | None) -> Bool[np.ndarray, "y x"] | np.bool_:
+def _present(values: Shaped[np.ndarray, "y x"], nodata: float | None) -> Bool[np.ndarray, "y x"]:
     """Where a band is finite and not its nodata value."""
-    present: Any = np.isfinite(values) if values.dtype.kind == "f" else np.True_
-    if nodata is not None and not np.isnan(nodata):
-        present = present & (values != nodata)
-    return present
+    present: Bool[np.ndarray, "y x"] = np.isfinite(values)
+    return present if nodata is None else present & np.asarray(values != nodata)
