@@ -1,7 +1,7 @@
 """From raw label values and colours to codes, by tables: one array access a pixel, whatever the classes."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, Shaped, UInt8, UInt32
@@ -13,6 +13,7 @@ __all__ = ["ColourLookup", "LabelLookup", "Match", "ValueLookup", "pack_colours"
 Match = Literal["exact", "binarise", "nearest"]
 
 
+@runtime_checkable
 class LabelLookup(Protocol):
     """Turns raw labels into codes; what it does not know gets the open code and is counted."""
 
