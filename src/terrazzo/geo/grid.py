@@ -69,7 +69,7 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, bottom, right, top in the units of the coordinate reference system."""
-        corners = [self.transform * (x, y) for x in (0, self.width) for y in (0, self.height)]
+        corners = [self.transform @ (x, y) for x in (0, self.width) for y in (0, self.height)]
         xs, ys = [corner[0] for corner in corners], [corner[1] for corner in corners]
         return min(xs), min(ys), max(xs), max(ys)
 
@@ -98,7 +98,7 @@ class Grid:
 
     def window(self, window: Window) -> "Grid":
         """Return the grid of a window."""
-        moved = self.transform * Affine.translation(window.x, window.y)
+        moved = self.transform @ Affine.translation(window.x, window.y)
         return replace(self, transform=moved, height=window.height, width=window.width)
 
     def tiles(self, size: int, *, stride: int | None = None) -> Iterator[Window]:
