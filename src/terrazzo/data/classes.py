@@ -111,12 +111,17 @@ class Decoded:
     unlisted: dict[str, int]
 
 
+def _or_bare_name(schema: dict[str, Any]) -> None:
+    """Let a name stand for a class in the JSON Schema too."""
+    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
+
+
 class Classes(Record):
     """Ordered classes; the order is the class number of every array."""
 
     items: Annotated[
         tuple[Class, ...],
-        Field(min_length=2, json_schema_extra={"items": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Class"}]}}),
+        Field(min_length=2, json_schema_extra=_or_bare_name),
     ]
     """The classes; a bare name is accepted. A binary task has two, the background first."""
     labels: Literal["auto", "value", "colour"] = "auto"
@@ -135,7 +140,7 @@ class Classes(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete(cls, given: Any) -> Any:
+    def _complete(cls, given: object) -> object:
         """Accept a bare list and bare names, and give a colour to classes that name none."""
         if isinstance(given, list | tuple):
             given = {"items": given}

@@ -28,7 +28,7 @@ def pack_colours(labels: UInt8[np.ndarray, "band *space"]) -> UInt32[np.ndarray,
     >>> [hex(number) for number in pack_colours(np.array([[60], [16], [152]], dtype=np.uint8))]
     ['0x3c1098']
     """
-    packed = labels[0].astype(np.uint32)
+    packed: UInt32[np.ndarray, "*space"] = labels[0].astype(np.uint32)
     for channel in (1, 2):
         packed <<= 8
         packed |= labels[channel]

@@ -1,5 +1,6 @@
 """The table of windows that images are cut into, and the part of each that counts in evaluation."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -57,8 +58,9 @@ def axis_cores(length: int, size: int, first: Sequence[int]) -> list[tuple[int, 
     >>> axis_cores(10, 4, [0, 4, 6])
     [(0, 4), (4, 7), (7, 10)]
     """
-    ends = [min(here + size, (there + here + size) // 2) for here, there in zip(first, first[1:], strict=False)]
-    begins = [max(there, (there + here + size) // 2) for here, there in zip(first, first[1:], strict=False)]
+    neighbours = list(itertools.pairwise(first))
+    ends = [min(here + size, (there + here + size) // 2) for here, there in neighbours]
+    begins = [max(there, (there + here + size) // 2) for here, there in neighbours]
     return list(zip([0, *begins], [*ends, length], strict=True))
 
 
@@ -84,8 +86,8 @@ class PatchIndex:
     """Windows of all images, ordered by image, then from top to bottom and left to right.
 
     Attributes:
-        frame: One row a patch. `y, x, height, width` is the window and `core_*` its core, both in pixels of the image;
-            `ignored_share` 0..1 is the part without a class or invalid; `counts` lists the labelled pixels per class.
+        frame: One row a patch, read only. `y, x, height, width` is the window and `core_*` its core, both in pixels
+            of the image; `ignored_share` 0..1 is the part without a class or invalid; `counts` lists the labelled pixels per class.
 
     Raises:
         DataError: Columns are missing.
@@ -95,6 +97,10 @@ class PatchIndex:
         if missing := [column for column in COLUMNS if column not in frame.columns]:
             raise DataError(f"a patch index needs the columns {', '.join(missing)}.")
         self.frame = frame.reset_index(drop=True)[list(COLUMNS)]
+        # Plain arrays beside the table: a loader asks for single rows many thousand times.
+        self._windows = self.frame[list(COLUMNS[1:9])].to_numpy(dtype=np.int64).reshape(-1, 8)
+        self._counts = [np.asarray(counts, dtype=np.int64) for counts in self.frame["counts"]]
+        self._image_ids = [str(name) for name in self.frame["image_id"]]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -113,22 +119,21 @@ class PatchIndex:
 
     def image_id(self, row: int) -> str:
         """Return the image that a row is cut from."""
-        return str(self.frame.at[row, "image_id"])
+        return self._image_ids[row]
 
     def window(self, row: int) -> Window:
         """Return the pixels that a row reads."""
-        at = self.frame.at
-        return Window(*(int(at[row, column]) for column in ("y", "x", "height", "width")))
+        y, x, height, width = self._windows[row, :4].tolist()
+        return Window(y, x, height, width)
 
     def core(self, row: int) -> Window:
         """Return the part of a row that evaluation counts, relative to the patch's own upper left corner."""
-        at, window = self.frame.at, self.window(row)
-        y, x, height, width = (int(at[row, column]) for column in ("core_y", "core_x", "core_height", "core_width"))
-        return Window(y - window.y, x - window.x, height, width)
+        y, x, _, _, core_y, core_x, height, width = self._windows[row].tolist()
+        return Window(core_y - y, core_x - x, height, width)
 
     def counts(self, row: int) -> tuple[int, ...]:
         """Return the labelled pixels of each class in a row's window."""
-        return tuple(int(count) for count in self.frame.at[row, "counts"])
+        return tuple(self._counts[row].tolist())
 
     def save(self, path: Path) -> None:
         """Write Parquet, or CSV where the path ends so; whole or not at all."""

@@ -1,10 +1,31 @@
 """From settings to prepared data: list, check, cut, count and measure, once, and only what has changed."""
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from terrazzo.data.prepared import Prepared, load_prepared
-from terrazzo.data.settings import DataSettings, PrepareSettings
-from terrazzo.progress import Listener, silent
+import numpy as np
+import pandas as pd
+
+from terrazzo.data.band_selection import select_bands, with_bands
+from terrazzo.data.catalog import Catalog, ImageEntry
+from terrazzo.data.facts import FACTS_FILE, load_facts, save_facts
+from terrazzo.data.findings import count_roles, find_warnings, require_listed
+from terrazzo.data.measuring import ImageFacts, measure_image
+from terrazzo.data.patches import Patch, PatchIndex, cut
+from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepared, save_prepared
+from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings
+from terrazzo.data.sources.headers import Header, read_header
+from terrazzo.data.sources.source import Pair
+from terrazzo.data.splits import assign_splits
+from terrazzo.data.statistics import Moments, merge, normalisation_of
+from terrazzo.errors import DataError
+from terrazzo.geo.bands import Bands
+from terrazzo.progress import Listener, Progress, silent
+from terrazzo.storage import fingerprint, locked, sweep
 
 __all__ = ["open_prepared", "prepare_data"]
 
@@ -14,10 +35,13 @@ def prepare_data(
 ) -> Prepared:
     """Prepare a data set in `prepare.folder`, or return what lies there if nothing has changed.
 
+    Whether something has changed is seen from the settings and from the paths, sizes and times of all files; no image
+    is opened for that. Where something has, only the images concerned are read again.
+
     Args:
         data: What to learn from.
         prepare: Where to write.
-        force: Build everything again.
+        force: Read everything again.
         listener: Receives progress, one unit an image.
 
     Raises:
@@ -25,7 +49,21 @@ def prepare_data(
         LabelError: Labels hold what no class lists, under `unlisted: error`.
         LockedError: Another process prepares the same folder.
     """
-    raise NotImplementedError
+    listing = data.source.pairs()
+    pairs, notes = assign_splits(listing.pairs, data.split)
+    if not pairs:
+        raise DataError(f"no image is left: {'; '.join((*listing.notes, *notes))}.")
+    task = _Task(data, tuple(pairs), (*listing.notes, *notes), prepare.folder.absolute())
+    prepared = None if force else task.unchanged()
+    if prepared is None:
+        with locked(task.folder):
+            sweep(task.folder)
+            prepared = None if force else task.unchanged()
+            prepared = prepared or task.build(force=force, listener=listener)
+    if prepare.csv:
+        prepared.catalog.save(task.folder / "catalog.csv")
+        prepared.index.save(task.folder / "patches.csv")
+    return prepared
 
 
 def open_prepared(folder: Path) -> Prepared:
@@ -35,3 +73,170 @@ def open_prepared(folder: Path) -> Prepared:
         DataError: The folder was never prepared, is half-written or damaged.
     """
     return load_prepared(folder)[0]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One call: what to prepare, and where."""
+
+    data: DataSettings
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...]
+    folder: Path
+
+    def inputs(self) -> str:
+        """Return a hash of the settings and of every file's path, size and time."""
+        files = [[pair.image_id, pair.split, pair.region, _states(pair)] for pair in self.pairs]
+        return fingerprint({"format": FORMAT, "data": self.data.model_dump(mode="json"), "files": files})
+
+    def unchanged(self) -> Prepared | None:
+        """Return what lies in the folder if it was made from the same inputs."""
+        if not (self.folder / PREPARED_FILE).is_file():
+            return None
+        try:
+            prepared, inputs = load_prepared(self.folder)
+        except DataError:
+            # Damaged or half-written: building again is the cure.
+            return None
+        return prepared if inputs == self.inputs() else None
+
+    def build(self, *, force: bool, listener: Listener) -> Prepared:
+        """Read what has changed, and write the folder."""
+        inputs = self.inputs()
+        with Progress("prepare", listener=listener, total=len(self.pairs), unit="images") as progress:
+            headers = self._headers()
+            bands, positions = select_bands(headers[0], self.data.bands)
+            entries = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
+            cuts = [_patches(entry, self.data.patch) for entry in entries]
+            facts = self._facts(entries, cuts, bands, force=force, progress=progress)
+            require_listed(self.data.classes, entries, facts)
+            prepared = self._prepared(entries, cuts, facts, bands)
+            for warning in prepared.warnings:
+                progress.note(warning)
+            save_prepared(prepared, inputs=inputs)
+        return prepared
+
+    def _headers(self) -> list[Header]:
+        georeferenced = self.data.source.georeferenced
+        with ThreadPoolExecutor(_threads()) as pool:
+            return list(pool.map(lambda pair: read_header(pair, georeferenced=georeferenced), self.pairs))
+
+    def _facts(
+        self,
+        entries: Sequence[ImageEntry],
+        cuts: Sequence[Sequence[Patch]],
+        bands: Bands,
+        *,
+        force: bool,
+        progress: Progress,
+    ) -> list[ImageFacts]:
+        """Return the facts of each image, in order; those known already are not found again."""
+        classes = self.data.classes
+        how: dict[str, Any] = {
+            "classes": classes.model_dump(mode="json", exclude={"unlisted"}),
+            "bands": bands.model_dump(mode="json"),
+        }
+        if classes.unlisted == "background":
+            how["unlisted"] = "background"
+        keys = [
+            fingerprint(
+                {"how": how, "files": _states(pair), "stack": entry.stack, "patches": [p.window for p in patches]}
+            )
+            for pair, entry, patches in zip(self.pairs, entries, cuts, strict=True)
+        ]
+        known = {} if force else load_facts(self.folder / FACTS_FILE)
+
+        def find(number: int) -> ImageFacts:
+            found = known.get(keys[number])
+            return found or measure_image(entries[number], cuts[number], bands, classes)
+
+        pool = ThreadPoolExecutor(_threads())
+        try:
+            facts = list(progress.each(pool.map(find, range(len(entries)))))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        save_facts(self.folder / FACTS_FILE, dict(zip(keys, facts, strict=True)))
+        return facts
+
+    def _prepared(
+        self,
+        entries: Sequence[ImageEntry],
+        cuts: Sequence[Sequence[Patch]],
+        facts: Sequence[ImageFacts],
+        bands: Bands,
+    ) -> Prepared:
+        index = _index(entries, cuts, facts)
+        moments = _training_moments(entries, facts)
+        normalisation = normalisation_of(moments)
+        roles = count_roles(entries, facts)
+        found = find_warnings(self.data, entries, facts, bands, moments, index)
+        resolutions = [metres for entry in entries if (metres := entry.grid.resolution_m) is not None]
+        return Prepared(
+            folder=self.folder,
+            catalog=Catalog(entries),
+            index=index,
+            bands=bands,
+            classes=self.data.classes,
+            normalisation=normalisation,
+            pixel_counts=roles.labelled,
+            ignored_counts=roles.ignored,
+            unlisted_counts=roles.unlisted,
+            warnings=(*self.notes, *found),
+            fingerprint=self._fingerprint(entries, facts, bands),
+            resolution_m=float(np.median(resolutions)) if resolutions else None,
+            patch_size=self.data.patch.size,
+            max_ignored_share=self.data.max_ignored_share,
+        )
+
+    def _fingerprint(self, entries: Sequence[ImageEntry], facts: Sequence[ImageFacts], bands: Bands) -> str:
+        """Return a hash of what is learned from, wherever it lies and whenever it was written."""
+        images = [
+            [e.image_id, e.split, e.region, e.height, e.width, e.bytes, f.class_pixels, f.ignored, f.moments.mean]
+            for e, f in zip(entries, facts, strict=True)
+        ]
+        settings = self.data.model_dump(mode="json", include={"classes", "patch", "max_ignored_share"})
+        return fingerprint({"settings": settings, "bands": bands.model_dump(mode="json"), "images": images})
+
+
+def _states(pair: Pair) -> list[tuple[str, int, int]]:
+    """Return path, size and time of each file of an image."""
+    try:
+        facts = [(str(path), path.stat()) for path in pair.files]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    return [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts]
+
+
+def _threads() -> int:
+    """Threads that decode: results never depend on it, since images are independent and merged in order."""
+    return min(len(os.sched_getaffinity(0)), 8)
+
+
+def _patches(entry: ImageEntry, patch: PatchSettings) -> list[Patch]:
+    """Cut an image; only training may leave gaps, since evaluation counts every pixel."""
+    step = patch.step if entry.split == "train" else min(patch.step, patch.size)
+    return cut(entry.height, entry.width, size=patch.size, step=step)
+
+
+def _training_moments(entries: Sequence[ImageEntry], facts: Sequence[ImageFacts]) -> Moments:
+    """Merge the moments of the training images in order; of all images where none trains."""
+    training = [found.moments for entry, found in zip(entries, facts, strict=True) if entry.split == "train"]
+    return merge(training or [found.moments for found in facts])
+
+
+def _index(entries: Sequence[ImageEntry], cuts: Sequence[Sequence[Patch]], facts: Sequence[ImageFacts]) -> PatchIndex:
+    rows = [
+        (
+            entry.image_id,
+            *patch.window,
+            *patch.core,
+            entry.split,
+            entry.region,
+            int(pixels[-1]) / int(pixels.sum()),
+            pixels[:-1],
+        )
+        for entry, patches, found in zip(entries, cuts, facts, strict=True)
+        for patch, pixels in zip(patches, found.patch_pixels, strict=True)
+    ]
+    names = ("image_id", "y", "x", "height", "width", "core_y", "core_x", "core_height", "core_width")
+    return PatchIndex(pd.DataFrame(rows, columns=[*names, "split", "region", "ignored_share", "counts"]))

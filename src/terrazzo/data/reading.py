@@ -1,39 +1,212 @@
-"""Reading windows of images and labels, with files kept open a while and small ones kept decoded."""
+"""Reading windows of images and labels, with files kept open a while and small ones kept decoded.
 
+Training reads windows in random order. A PNG or JPEG can only be decoded from its top, so a small one is decoded whole
+once and kept while there is room; anything tiled is read window by window. The store is one for each process, so that
+nothing of an open file crosses a fork.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from terrazzo.data.catalog import ImageEntry
-from terrazzo.data.classes import Classes
+from terrazzo.data.classes import Classes, Decoded
+from terrazzo.errors import ContractError, DataError, LabelError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
-from terrazzo.geo.raster import Raster
+from terrazzo.geo.raster import Raster, RasterFile
 
-__all__ = ["read_image", "read_target"]
+__all__ = ["decode_label", "open_files", "read_image", "read_stack", "read_target"]
+
+OPEN_FILES = 32
+"""Files that stay open in a process."""
+WHOLE_BYTES = 32 * 2**20
+"""Largest decoded size of an untiled file that is kept whole."""
+KEPT_BYTES = 64 * 2**20
+"""Decoded bytes that a process keeps."""
+
+Arrays = tuple[Shaped[np.ndarray, "..."], ...]
 
 
 def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
     """Read bands of a window.
+
+    Args:
+        entry: The image.
+        window: Pixels, inside the image.
+        bands: Bands in the wanted order; all in `entry.stack`.
 
     Returns:
         Raw values in the order of `bands`; valid where every one of them was measured.
 
     Raises:
         DataError: A file is missing or damaged.
-        ContractError: The window leaves the image, or it has no such band.
+        ContractError: The window leaves the image, or the image has no such band.
     """
-    raise NotImplementedError
+    store = _store()
+    with store.lock:
+        files = [store.file(path) for path in entry.files]
+        size = entry.height * entry.width * len(bands) * np.dtype(bands.items[0].dtype).itemsize
+        if size > WHOLE_BYTES or any(file.block_shape[1] != entry.width for file in files):
+            return read_stack(files, entry, window, bands)
+        key = (*(_state(path) for path in entry.files), bands)
+        kept = store.get(key)
+        if kept is None:
+            whole = read_stack(files, entry, entry.grid.whole, bands)
+            kept = store.keep(key, (whole.values, whole.valid))
+    values, valid = kept
+    grid = entry.grid
+    if window.intersection(grid.whole) != window:
+        raise ContractError(f"{entry.image}: {window} leaves the image of {entry.height} x {entry.width} pixels.")
+    return Raster(values[:, *window.slices].copy(), valid[window.slices].copy(), grid.window(window), bands)
 
 
 def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[np.ndarray, "y x"]:
     """Read the label of a window as class numbers.
+
+    Args:
+        entry: The image.
+        window: Pixels, inside the image.
+        classes: How labels name classes.
 
     Returns:
         0..K-1 or `classes.ignore`, uint8 (uint16 above 254 classes); all ignored for an image without label.
 
     Raises:
         DataError: The file is missing or damaged.
+        ContractError: The window leaves the label.
         LabelError: It holds what no class lists, under `unlisted: error`.
     """
-    raise NotImplementedError
+    if entry.label is None:
+        kind = np.uint8 if classes.ignore == 255 else np.uint16
+        return np.full((window.height, window.width), classes.ignore, dtype=kind)
+    store = _store()
+    with store.lock:
+        file = store.file(entry.label)
+        if window.intersection(file.grid.whole) != window:
+            raise ContractError(f"{file.path}: {window} leaves the label of {entry.height} x {entry.width} pixels.")
+        if entry.height * entry.width > WHOLE_BYTES or file.block_shape[1] != entry.width:
+            return decode_label(file, window, classes).target
+        key = (_state(entry.label), classes)
+        kept = store.get(key)
+        if kept is None:
+            kept = store.keep(key, (decode_label(file, file.grid.whole, classes).target,))
+    return kept[0][window.slices].copy()
+
+
+def open_files(entry: ImageEntry, stack: ExitStack) -> list[RasterFile]:
+    """Open an image's band files, closed by `stack`.
+
+    Raises:
+        DataError: One is missing or no raster.
+    """
+    return [stack.enter_context(RasterFile(path)) for path in entry.files]
+
+
+def read_stack(files: Sequence[RasterFile], entry: ImageEntry, window: Window, bands: Bands) -> Raster:
+    """Read bands of a window from open files.
+
+    Args:
+        files: The open files of `entry.files`.
+        entry: The image; its `stack` says where each band is.
+        window: Pixels, inside the image.
+        bands: Bands in the wanted order.
+
+    Raises:
+        DataError: A file is damaged.
+        ContractError: The window leaves the image, or the image has no such band.
+    """
+    known = {place.name: place for place in entry.stack}
+    if missing := [name for name in bands.names if name not in known]:
+        raise ContractError(f"{entry.image} has no band {missing[0]}; it has {', '.join(known)}.")
+    places = [known[name] for name in bands.names]
+    values: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
+    valid: Bool[np.ndarray, "y x"] = np.ones((window.height, window.width), dtype=bool)
+    for number, file in enumerate(files):
+        wanted = [channel for channel, place in enumerate(places) if place.file == number]
+        if wanted:
+            own = [file.bands.items[places[channel].number] for channel in wanted]
+            named = [
+                band.model_copy(update={"nodata": bands.items[channel].nodata})
+                for band, channel in zip(own, wanted, strict=True)
+            ]
+            part = file.read(window, Bands(items=tuple(named)))
+            valid &= part.valid
+            for channel, plane in zip(wanted, part.values, strict=True):
+                values[channel] = plane
+    return Raster(np.stack(values), valid, files[0].grid.window(window), bands)
+
+
+def decode_label(file: RasterFile, window: Window, classes: Classes) -> Decoded:
+    """Read and decode a window of an open label file.
+
+    Raises:
+        DataError: The file is damaged.
+        LabelError: It holds what no class lists, under `unlisted: error`.
+    """
+    raw = file.read(window)
+    try:
+        return classes.decode(raw.values, file.colormap, valid=raw.valid)
+    except LabelError as error:
+        raise LabelError(f"{file.path}: {error}") from error
+
+
+class _Store:
+    """Open files and decoded arrays of this process, the least recently used dropped first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._files: OrderedDict[Hashable, RasterFile] = OrderedDict()
+        self._arrays: OrderedDict[Hashable, Arrays] = OrderedDict()
+        self._bytes = 0
+
+    def file(self, path: Path) -> RasterFile:
+        """Return the file, opened; a file that has changed on disk is opened again."""
+        key = _state(path)
+        if key not in self._files:
+            self._files[key] = RasterFile(path)
+            while len(self._files) > OPEN_FILES:
+                self._files.popitem(last=False)[1].close()
+        self._files.move_to_end(key)
+        return self._files[key]
+
+    def get(self, key: Hashable) -> Arrays | None:
+        """Return kept arrays, or None."""
+        if key in self._arrays:
+            self._arrays.move_to_end(key)
+        return self._arrays.get(key)
+
+    def keep(self, key: Hashable, arrays: Arrays) -> Arrays:
+        """Keep arrays while there is room."""
+        self._arrays[key] = arrays
+        self._bytes += sum(array.nbytes for array in arrays)
+        while self._bytes > KEPT_BYTES and len(self._arrays) > 1:
+            _, dropped = self._arrays.popitem(last=False)
+            self._bytes -= sum(array.nbytes for array in dropped)
+        return arrays
+
+
+_STORES: dict[int, _Store] = {}
+
+
+def _store() -> _Store:
+    """Return this process's store; a forked child begins with an empty one and never touches its parent's files."""
+    pid = os.getpid()
+    if pid not in _STORES:
+        _STORES[pid] = _Store()
+    return _STORES[pid]
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """Name a file as it now is: another size or time is another file."""
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    return str(path), facts.st_size, facts.st_mtime_ns

@@ -4,6 +4,7 @@ The mask is part of the value: a pixel is invalid where any selected band is nod
 and every operation carries that on.
 """
 
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.grid import Grid, Window
 
 __all__ = ["Raster", "RasterFile"]
+
+_OPENING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class RasterFile:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         try:
-            with warnings.catch_warnings():
+            # The filters of warnings belong to the whole process: two threads would undo each other's.
+            with _OPENING, warnings.catch_warnings():
                 # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 self._source = rasterio.open(self.path)

@@ -1,24 +1,19 @@
 """What every layout of data answers: which image belongs to which label, before any file is opened."""
 
-import re
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from terrazzo.data.catalog import Catalog
 from terrazzo.record import Component, Table
 
-__all__ = ["RASTER_SUFFIXES", "ROLE_FOLDERS", "SOURCES", "Listing", "Pair", "Source", "listed_files", "role_of"]
+__all__ = ["ROLE_FOLDERS", "SOURCES", "Listing", "Pair", "Source", "role_of"]
 
 SOURCES = Table(
     "sources",
     {"folder": "terrazzo.data.sources.folder:FolderSource", "geotiff": "terrazzo.data.sources.geotiff:GeotiffSource"},
 )
 """Sources by name; plug-ins join through the entry-point group `terrazzo.sources`."""
-
-RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".vrt", ".img"})
-"""Suffixes of files that are taken for images; upper case counts too."""
 
 ROLE_FOLDERS = {
     "train": "train",
@@ -33,6 +28,15 @@ ROLE_FOLDERS = {
     "testing": "test",
 }
 """Folder names that say a role, in lower case."""
+
+
+def role_of(folder: str) -> str | None:
+    """Return the role that a folder's name says, or None.
+
+    >>> role_of("Validation"), role_of("images")
+    ('val', None)
+    """
+    return ROLE_FOLDERS.get(folder.lower())
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Pair:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files of the pair."""
+        """All files of the pair: image, label, further bands."""
         return (self.image, *((self.label,) if self.label else ()), *self.extra)
 
 
@@ -75,7 +79,7 @@ class Listing:
 
 
 class Source(Component):
-    """Settings of a layout; `pairs` lists it and `catalog` opens every header once."""
+    """Settings of a layout: `pairs` lists it, and `catalog` opens every header once."""
 
     @abstractmethod
     def pairs(self) -> Listing:
@@ -85,42 +89,18 @@ class Source(Component):
             DataError: Nothing is there, or images and labels do not match.
         """
 
+    @property
+    def georeferenced(self) -> bool:
+        """Whether images and labels must have a coordinate reference system."""
+        return False
+
     def catalog(self) -> Catalog:
         """Open the header of every file and return the checked table of images.
 
         Raises:
             DataError: A file cannot be read, or a label does not fit its image.
         """
-        from terrazzo.data.headers import build_catalog
+        from terrazzo.data.sources.headers import read_header
 
-        return build_catalog(self.pairs().pairs, georeferenced=self.georeferenced)
-
-    @property
-    def georeferenced(self) -> bool:
-        """Whether labels must stand on the grid of their images, not only have their size."""
-        return False
-
-
-def role_of(folder: str) -> str | None:
-    """Return the role that a folder's name says.
-
-    >>> role_of("Validation"), role_of("images")
-    ('val', None)
-    """
-    return ROLE_FOLDERS.get(folder.lower())
-
-
-def listed_files(folder: Path) -> Iterable[Path]:
-    """Yield raster files below a folder, sorted; hidden files and side files (`.aux.xml`, `Thumbs.db`) are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in RASTER_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
-
-
-def natural_key(text: str) -> list[tuple[int, int | str]]:
-    """Return a key that sorts "tile 2" before "tile 10"."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
+        listing = self.pairs()
+        return Catalog([read_header(pair, georeferenced=self.georeferenced).entry for pair in listing.pairs])

@@ -1,0 +1,58 @@
+"""What was found in each image, kept beside prepared data so that an unchanged image is never read again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from terrazzo.data.measuring import ImageFacts
+from terrazzo.data.statistics import Moments
+from terrazzo.storage import atomic_path
+
+__all__ = ["FACTS_FILE", "load_facts", "save_facts"]
+
+FACTS_FILE = "facts.parquet"
+COLUMNS = ("key", "pixels", "mean", "squares", "class_pixels", "ignored", "unlisted", "patch_pixels")
+
+
+def save_facts(path: Path, facts: Mapping[str, ImageFacts]) -> None:
+    """Write facts by key, whole or not at all."""
+    rows = [
+        {
+            "key": key,
+            "pixels": found.moments.pixels,
+            "mean": list(found.moments.mean),
+            "squares": list(found.moments.squares),
+            "class_pixels": list(found.class_pixels),
+            "ignored": found.ignored,
+            "unlisted": json.dumps(found.unlisted),
+            "patch_pixels": found.patch_pixels.ravel(),
+        }
+        for key, found in facts.items()
+    ]
+    with atomic_path(path) as temporary:
+        pd.DataFrame(rows, columns=list(COLUMNS)).to_parquet(temporary, index=False)
+
+
+def load_facts(path: Path) -> dict[str, ImageFacts]:
+    """Read facts by key; a file that is missing or cannot be read holds none, since facts can be found again."""
+    try:
+        frame = pd.read_parquet(path, columns=list(COLUMNS))
+    except (OSError, ValueError):
+        return {}
+    return {str(row["key"]): _facts(row) for row in frame.to_dict("records")}
+
+
+def _facts(row: Mapping[Any, Any]) -> ImageFacts:
+    moments = Moments(int(row["pixels"]), tuple(map(float, row["mean"])), tuple(map(float, row["squares"])))
+    class_pixels = tuple(int(count) for count in row["class_pixels"])
+    return ImageFacts(
+        moments=moments,
+        class_pixels=class_pixels,
+        ignored=int(row["ignored"]),
+        unlisted={str(what): int(count) for what, count in json.loads(row["unlisted"]).items()},
+        patch_pixels=np.asarray(row["patch_pixels"], dtype=np.int64).reshape(-1, len(class_pixels) + 1),
+    )

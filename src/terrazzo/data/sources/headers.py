@@ -1,0 +1,149 @@
+"""Opening each file's header once: sizes, grids and bands, and whether a label stands on its image."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from terrazzo.data.catalog import BandPlace, ImageEntry
+from terrazzo.data.sources.source import Pair
+from terrazzo.errors import DataError
+from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.grid import Grid
+from terrazzo.geo.raster import RasterFile
+
+__all__ = ["Header", "read_header", "require_same_grid"]
+
+LARGEST_SHIFT = 0.01
+"""Pixels by which two grids may differ at their corners: rounding in their files, far below half a pixel."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the headers of one image's files say.
+
+    Attributes:
+        entry: The image.
+        bands: All its bands, in the order of `entry.stack`.
+    """
+
+    entry: ImageEntry
+    bands: Bands
+
+
+def read_header(pair: Pair, *, georeferenced: bool) -> Header:
+    """Open the headers of an image and its label, and check that they fit.
+
+    Args:
+        pair: Files.
+        georeferenced: Whether a coordinate reference system is required.
+
+    Raises:
+        DataError: A file cannot be read, holds a palette where an image should be, or stands on another grid.
+    """
+    with ExitStack() as opened:
+        files = [opened.enter_context(RasterFile(path)) for path in (pair.image, *pair.extra)]
+        grid = files[0].grid
+        if georeferenced and grid.crs is None:
+            raise DataError(
+                f"{pair.image} has no coordinate reference system; use the source `folder` for plain images."
+            )
+        for file in files:
+            if file.colormap is not None:
+                raise DataError(f"{file.path} is a palette image: its values are no measurements; convert it to RGB.")
+            require_same_grid(grid, file.grid, first=str(pair.image), second=file.path, georeferenced=georeferenced)
+        if pair.label is not None:
+            label = opened.enter_context(RasterFile(pair.label))
+            require_same_grid(grid, label.grid, first=str(pair.image), second=label.path, georeferenced=georeferenced)
+        bands, stack = _stack(pair, files)
+    facts = [path.stat() for path in pair.files]
+    entry = ImageEntry(
+        image_id=pair.image_id,
+        image=pair.image,
+        label=pair.label,
+        extra=pair.extra,
+        split=pair.split,
+        region=pair.region,
+        height=grid.height,
+        width=grid.width,
+        crs=grid.crs.to_wkt() if grid.crs else None,
+        transform=(
+            grid.transform.a,
+            grid.transform.b,
+            grid.transform.c,
+            grid.transform.d,
+            grid.transform.e,
+            grid.transform.f,
+        ),
+        stack=stack,
+        bytes=sum(fact.st_size for fact in facts),
+        modified_ns=max(fact.st_mtime_ns for fact in facts),
+    )
+    return Header(entry, bands)
+
+
+def require_same_grid(here: Grid, there: Grid, *, first: str, second: str, georeferenced: bool) -> None:
+    """Refuse files that do not lie on one grid.
+
+    Args:
+        here: Grid of the image.
+        there: Grid of the other file.
+        first: Path of the image, for the message.
+        second: Path of the other file.
+        georeferenced: Whether both must have a coordinate reference system; else only two that do are compared.
+
+    Raises:
+        DataError: Size, coordinate reference system or transform differ.
+    """
+    if (here.height, here.width) != (there.height, there.width):
+        raise DataError(
+            f"{second} has {there.height} x {there.width} pixels (rows x columns), but {first} has {here.height} x "
+            f"{here.width}; they must be pixel for pixel."
+        )
+    if there.crs is None or here.crs is None:
+        if georeferenced:
+            raise DataError(f"{second if there.crs is None else first} has no coordinate reference system.")
+        return
+    if here.crs != there.crs:
+        raise DataError(
+            f"{second} is in {there.crs.to_string()}, but {first} in {here.crs.to_string()}; reproject the label onto "
+            "the image's grid."
+        )
+    corners = [(x, y) for x in (0, here.width) for y in (0, here.height)]
+    shift = max(float(np.hypot(*(np.subtract(~here.transform * (there.transform * at), at)))) for at in corners)
+    if shift > LARGEST_SHIFT:
+        raise DataError(
+            f"{second} lies {shift:.3g} pixels beside {first}: their transforms differ; resample the second."
+        )
+
+
+def _stack(pair: Pair, files: Sequence[RasterFile]) -> tuple[Bands, tuple[BandPlace, ...]]:
+    """Name all bands of an image: as the files say, an extra file's nameless band by its folder."""
+    found: list[tuple[Band, int, int]] = []
+    for place, (file, path) in enumerate(zip(files, (pair.image, *pair.extra), strict=True)):
+        for number, band in enumerate(file.bands):
+            name = band.name
+            if place and len(file.bands) == 1 and is_nameless(name) and path.parent != pair.image.parent:
+                name = path.parent.name.lower()
+            found.append((band.model_copy(update={"name": name}), place, number))
+    names = [band.name for band, _, _ in found]
+    bands = [
+        band if names.count(band.name) == 1 and not band.name.startswith("band_") else _numbered(band, position)
+        for position, (band, _, _) in enumerate(found, 1)
+    ]
+    places = [BandPlace(band.name, place, number) for band, (_, place, number) in zip(bands, found, strict=True)]
+    return Bands(items=tuple(bands)), tuple(places)
+
+
+def _numbered(band: Band, position: int) -> Band:
+    return band.model_copy(update={"name": f"band_{position}"})
+
+
+def is_nameless(name: str) -> bool:
+    """Return whether a band's name was made up because the file gives none.
+
+    >>> is_nameless("band_3"), is_nameless("nir")
+    (True, False)
+    """
+    return name == "gray" or name.startswith("band_")

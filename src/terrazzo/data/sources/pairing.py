@@ -1,0 +1,189 @@
+"""Which image goes with which label: by patterns, or by the folder names that data sets commonly have."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import model_validator
+
+from terrazzo.data.sources.pattern import Pattern, raster_files
+from terrazzo.data.sources.source import Listing, Pair, Source, role_of
+from terrazzo.errors import DataError
+
+__all__ = ["IMAGE_FOLDERS", "LABEL_FOLDERS", "PairedSource"]
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+"""Names of folders that hold images, in lower case."""
+
+LABEL_FOLDERS = ("gt", "masks", "mask", "annotations", "labels", "label")
+"""Names of folders beside them that hold labels, in lower case."""
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file with what its path says."""
+
+    path: str
+    name: str
+    split: str | None
+    region: str | None
+
+
+class PairedSource(Source):
+    """Images and labels that pair by their paths; the base of the layouts made of files in folders."""
+
+    folder: Path
+    """Folder that holds everything."""
+    images: str | None = None
+    """Pattern of the images below the folder, such as "{split}/*.png" or "{region}/images/*.jpg"; if not given, folders
+    called images are looked for, with gt, masks, annotations or labels beside them."""
+    labels: str | None = None
+    """Pattern of the labels, with as many stars as `images`, such as "{split}annot/*.png"."""
+    extra: tuple[str, ...] = ()
+    """Files with further bands of each image: patterns such as "nir/*.png", or names of folders beside images."""
+    unmatched: Literal["error", "skip"] = "error"
+    """What to do with an image without label or a label without image."""
+
+    @model_validator(mode="after")
+    def _both_patterns(self) -> "PairedSource":
+        if (self.images is None) != (self.labels is None):
+            raise ValueError("give both `images` and `labels`, or neither")
+        for text in (self.labels, *(self.extra if self.images else ())):
+            if text is not None and self.images and Pattern(text).stars != Pattern(self.images).stars:
+                raise ValueError(f'"{text}" and "{self.images}" need equally many stars, since these make the pairs')
+        return self
+
+    @property
+    @abstractmethod
+    def georeferenced(self) -> bool:
+        """Whether images and labels must have a coordinate reference system."""
+
+    def pairs(self) -> Listing:
+        """List images with their labels, opening none of them.
+
+        Raises:
+            DataError: Nothing is there, or images and labels do not match.
+            ConfigError: A pattern holds an unknown word.
+        """
+        folder = self.folder.absolute()
+        files = raster_files(folder)
+        if self.images is not None and self.labels is not None:
+            images, others = _by_patterns(files, self.images, (self.labels, *self.extra))
+        else:
+            images, others = _by_folders(files, self.extra)
+        if not images:
+            raise DataError(self._nothing_found(files))
+        return self._join(images, others)
+
+    def _join(self, images: Mapping[Key, _Found], others: Sequence[Mapping[Key, _Found]]) -> Listing:
+        kinds = ("label", *(f'file of "{text}"' for text in self.extra))
+        problems: list[str] = []
+        for kind, other in zip(kinds, others, strict=True):
+            problems += _unmatched(f"no {kind}", [found for key, found in images.items() if key not in other])
+        lonely = [found for key, found in others[0].items() if key not in images]
+        problems += _unmatched("no image", lonely, what="label")
+        if problems and self.unmatched == "error":
+            raise DataError(
+                f"{self.folder}: {'; '.join(problems)}. Check the names, the patterns (data.source.images, "
+                "data.source.labels), or set data.source.unmatched: skip."
+            )
+        folder = self.folder.absolute()
+        pairs = [
+            Pair(
+                image_id=found.name,
+                image=folder / found.path,
+                label=folder / others[0][key].path,
+                extra=tuple(folder / other[key].path for other in others[1:]),
+                split=found.split,
+                region=found.region,
+            )
+            for key, found in images.items()
+            if all(key in other for other in others)
+        ]
+        if not pairs:
+            raise DataError(f"{self.folder}: no image has a label: {'; '.join(problems)}.")
+        pairs.sort(key=lambda pair: pair.image_id)
+        return Listing(tuple(pairs), tuple(f"left out: {problem}" for problem in problems))
+
+    def _nothing_found(self, files: Sequence[str]) -> str:
+        seen = f"{len(files)} raster files lie there, such as {files[0]}" if files else "it holds no raster file"
+        if self.images is not None:
+            return f'{self.folder}: no file matches data.source.images "{self.images}"; {seen}.'
+        return (
+            f"{self.folder}: no folder called {' or '.join(IMAGE_FOLDERS)} with {', '.join(LABEL_FOLDERS)} beside it; "
+            f"{seen}. Give the patterns data.source.images and data.source.labels."
+        )
+
+
+def _by_patterns(
+    files: Sequence[str], images: str, others: Sequence[str]
+) -> tuple[dict[Key, _Found], list[dict[Key, _Found]]]:
+    """Sort files by patterns; the key is what all patterns have in common."""
+    patterns = [Pattern(text) for text in (images, *others)]
+    shared = frozenset.intersection(*(pattern.names for pattern in patterns))
+    tables: list[dict[Key, _Found]] = []
+    for pattern in patterns:
+        table: dict[Key, _Found] = {}
+        for path in files:
+            words = pattern.match(path)
+            if words is not None:
+                key = tuple(words.get(word, "") for word in (*sorted(shared), *map(str, range(1, pattern.stars + 1))))
+                _enter(table, key, _Found(path, _name_of(words), role_of(words.get("split", "")), words.get("region")))
+        tables.append(table)
+    return tables[0], tables[1:]
+
+
+def _name_of(words: Mapping[str, str]) -> str:
+    """Return an image's name: what words and stars stand for, in a fixed order."""
+    order = ["split", "region", *sorted((word for word in words if word.isdigit()), key=int)]
+    return "/".join(words[word] for word in order if words.get(word))
+
+
+def _by_folders(files: Sequence[str], extra: Sequence[str]) -> tuple[dict[Key, _Found], list[dict[Key, _Found]]]:
+    """Sort files by the folder names that stand for images and labels; the key is the path around that folder."""
+    images: dict[Key, _Found] = {}
+    labels: dict[Key, _Found] = {}
+    extras: list[dict[Key, _Found]] = [{} for _ in extra]
+    kinds: dict[tuple[str, ...], set[str]] = {}
+    targets = dict.fromkeys(LABEL_FOLDERS, labels) | dict.fromkeys(IMAGE_FOLDERS, images)
+    targets |= {name.lower(): table for name, table in zip(extra, extras, strict=True)}
+    for path in files:
+        parts = PurePosixPath(path).parts
+        place = next((n for n, part in enumerate(parts[:-1]) if part.lower() in targets), None)
+        if place is None:
+            continue
+        before, after = parts[:place], (*parts[place + 1 : -1], PurePosixPath(path).stem)
+        table = targets[parts[place].lower()]
+        if table is labels:
+            kinds.setdefault(before, set()).add(parts[place])
+        folders = [part for part in before if role_of(part) is None]
+        split = next((role for part in (*before, *after[:-1]) if (role := role_of(part))), None)
+        _enter(
+            table,
+            (*before, "", *after),
+            _Found(path, "/".join((*before, *after)), split, "/".join(folders) or None),
+        )
+    for before, names in kinds.items():
+        if len(names) > 1:
+            raise DataError(
+                f"{'/'.join(before) or 'the folder'} holds {' and '.join(sorted(names))}, which could all be labels; "
+                "give the patterns data.source.images and data.source.labels."
+            )
+    return images, [labels, *extras]
+
+
+def _enter(table: dict[Key, _Found], key: Key, found: _Found) -> None:
+    if key in table:
+        raise DataError(f"{table[key].path} and {found.path} have one stem, so that a pair is not certain; rename one.")
+    table[key] = found
+
+
+def _unmatched(kind: str, found: Sequence[_Found], *, what: str = "image") -> list[str]:
+    if not found:
+        return []
+    shown = ", ".join(entry.path for entry in found[:5]) + (" ..." if len(found) > 5 else "")
+    return [f"{len(found)} {what}{'s' if len(found) > 1 else ''} with {kind} ({shown})"]
