@@ -32,7 +32,7 @@ _HOMES = {
 __all__ = ["Bundle", "__version__", "demo", "evaluate", "load_config", "predict", "prepare", "run", "train"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - each public name has its own type
     """Load a public name from its home on first use."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
