@@ -87,7 +87,8 @@ class PatchIndex:
 
     Attributes:
         frame: One row a patch, read only. `y, x, height, width` is the window and `core_*` its core, both in pixels
-            of the image; `ignored_share` 0..1 is the part without a class or invalid; `counts` lists the labelled pixels per class.
+            of the image; `ignored_share` 0..1 is the part without a class or invalid; `counts` lists labelled pixels
+            per class.
 
     Raises:
         DataError: Columns are missing.

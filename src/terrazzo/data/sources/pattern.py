@@ -113,15 +113,15 @@ class Pattern:
         return {**named, **{str(number): text for number, text in enumerate(stars, 1)}}
 
 
-def _group(token: str, seen: set[str]) -> str:
-    """Return the expression of one token; a word that comes again must say the same again."""
-    if token == "**/":
+def _group(sign: str, seen: set[str]) -> str:
+    """Return the expression of one sign; a word that comes again must say the same again."""
+    if sign == "**/":
         return "(?:(.+)/)?"
-    if token == "**":
+    if sign == "**":
         return "(.*)"
-    if token == "*":
+    if sign == "*":
         return "([^/]*)"
-    name = token[1:-1]
+    name = sign[1:-1]
     if name in seen:
         return f"(?P={name})"
     seen.add(name)
