@@ -1,0 +1,182 @@
+"""The whole configuration of a run: the records of all rooms side by side, and what must hold between them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from terrazzo.config.dump import Carried, differences, dumped, to_yaml
+from terrazzo.config.issue import Path
+from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.settings import DataSettings, PrepareSettings
+from terrazzo.logs import LoggingSettings
+from terrazzo.losses import LOSSES, CrossEntropy, Loss
+from terrazzo.machine import MachineSettings
+from terrazzo.models.architecture import ARCHITECTURES, Architecture
+from terrazzo.record import Record, family, nearest
+from terrazzo.scene.settings import PredictSettings
+from terrazzo.train.optim import OPTIMIZERS, AdamW, Optimizer
+from terrazzo.train.schedule import SCHEDULES, Cosine, Schedule
+from terrazzo.train.settings import EvaluateSettings, TrainSettings
+
+__all__ = ["DEFAULT_PATHS", "RunConfig", "violations"]
+
+DEFAULT_PATHS: Mapping[str, str] = {"prepared": "prepared", "runs": "runs"}
+"""Folders that every configuration names; others join them."""
+
+
+class RunConfig(Record):
+    """Everything that a run is told. `data` and `model` must be given, all else has defaults."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[^/\\\x00]*[^/\\\x00.][^/\\\x00]*$")] = "run"
+    """Folder of the run below `paths.runs`; by default the file's name. `${now:%Y%m%d-%H%M%S}` puts the time in it."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Start of every random draw: weights, order of patches, augmentation."""
+    paths: dict[str, str] = Field(default_factory=lambda: dict(DEFAULT_PATHS))
+    """Folders that sections share through `${paths.x}`; `prepared` and `runs` are where results go."""
+    plugins: tuple[FilePath, ...] = ()
+    """Python files that add components of your own; they run when the configuration is loaded."""
+    data: DataSettings
+    """Images, labels, bands, classes, patches and their split."""
+    augment: Augmentation = Augmentation()
+    """Random changes of training patches."""
+    model: Annotated[Architecture, family(ARCHITECTURES)]
+    """The network."""
+    loss: Annotated[Loss, family(LOSSES)] = CrossEntropy()
+    """What training makes small."""
+    optimizer: Annotated[Optimizer, family(OPTIMIZERS)] = AdamW()
+    """How weights are updated."""
+    schedule: Annotated[Schedule, family(SCHEDULES)] = Cosine()
+    """How the learning rate runs."""
+    prepare: PrepareSettings = PrepareSettings()
+    """The phase that cuts and measures the data."""
+    train: TrainSettings = TrainSettings()
+    """The phase that trains the model."""
+    evaluate: EvaluateSettings = EvaluateSettings()
+    """The phase that judges the model."""
+    predict: PredictSettings = PredictSettings()
+    """The phase that maps scenes."""
+    machine: MachineSettings = MachineSettings()
+    """What all of it runs on."""
+    logging: LoggingSettings = LoggingSettings()
+    """Messages on the terminal and in a file."""
+
+    _carried: tuple[Carried, ...] = PrivateAttr(default=())
+
+    @field_validator("paths")
+    @classmethod
+    def _complete_paths(cls, paths: dict[str, str]) -> dict[str, str]:
+        return {**DEFAULT_PATHS, **paths}
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "RunConfig":
+        found = violations(dict(self))
+        if found:
+            details = [
+                InitErrorDetails(
+                    type=PydanticCustomError("rule", "{message}", {"message": message}), loc=path, input=None
+                )
+                for path, message in found
+            ]
+            raise ValidationError.from_exception_data("RunConfig", details)
+        return self
+
+    @property
+    def folder(self) -> FilePath:
+        """The run's folder, relative to the working directory unless `paths.runs` is absolute."""
+        return FilePath(self.paths["runs"]) / self.name
+
+    def carrying(self, carried: Sequence[Carried]) -> "RunConfig":
+        """Return the same configuration, which remembers what came from the environment."""
+        copy = self.model_copy()
+        copy._carried = tuple(carried)  # noqa: SLF001 - its own
+        return copy
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all settings as plain data; what came from the environment is there as its reference."""
+        return dumped(self, self._carried)
+
+    def dump(self) -> str:
+        """Return the resolved configuration as YAML; loading it gives this configuration.
+
+        What came from the environment is written as its reference, such as `${oc.env:TOKEN}`, never as its value.
+        """
+        return to_yaml(self.as_dict())
+
+    def differences(self, other: "RunConfig", *, ignore: Sequence[str] = ()) -> list[str]:
+        """Return a line for each setting that differs: `train.epochs: 3 -> 5` (ours -> theirs).
+
+        Args:
+            other: The other configuration.
+            ignore: Dotted keys that may differ, with all that is below them, such as `machine.workers`.
+        """
+        return differences(self.as_dict(), other.as_dict(), ignore=ignore)
+
+
+Found = tuple[Path, str]
+
+
+def violations(sections: Mapping[str, Any]) -> list[Found]:
+    """Return what does not fit between sections, each with the setting to change.
+
+    Args:
+        sections: Checked records by section; a rule whose sections are not all there is left out.
+    """
+    found: list[Found] = []
+    for needed, rule in _RULES:
+        if all(name in sections for name in needed):
+            found += rule(*(sections[name] for name in needed))
+    return found
+
+
+def _timing_is_random(machine: MachineSettings) -> list[Found]:
+    if machine.deterministic and machine.cudnn_benchmark:
+        return [(("machine", "cudnn_benchmark"), "true needs machine.deterministic: false.")]
+    return []
+
+
+def _roles_are_filled(data: DataSettings, train: TrainSettings) -> list[Found]:
+    """Where roles are given one by one, those that training needs must be among them."""
+    if not train.enable:
+        return []
+    found: list[Found] = []
+    split = data.split
+    for way, roles in (("lists", split.lists), ("regions", split.regions), ("fractions", split.fractions)):
+        if roles is None:
+            continue
+        filled = {role for role, share in roles.items() if share}
+        if "train" not in filled:
+            found.append((("data", "split", way), 'has nothing for "train"; training needs images of this role.'))
+        # Beside fractions a folder called val may say the role.
+        if way != "fractions" and "val" not in filled and train.monitor.figure.startswith("val_"):
+            message = f'has nothing for "val", on which {train.monitor.figure} (train.monitor.figure) is measured.'
+            found.append((("data", "split", way), message))
+    return found
+
+
+def _monitored_class_exists(data: DataSettings, train: TrainSettings) -> list[Found]:
+    figure = train.monitor.figure
+    if not figure.startswith("val_iou_"):
+        return []
+    name, names = figure.removeprefix("val_iou_"), list(data.classes.names)
+    if name in names:
+        return []
+    message = f'{figure} needs a class "{name}".{nearest(name, names)} Classes: {", ".join(names)}.'
+    return [(("train", "monitor", "figure"), message)]
+
+
+def _folders_are_apart(name: str, paths: Mapping[str, str], prepare: PrepareSettings) -> list[Found]:
+    run = FilePath(paths["runs"]) / name
+    if prepare.folder == run or run in prepare.folder.parents:
+        return [(("prepare", "folder"), f"{prepare.folder} lies in the run's own folder, {run}; choose another.")]
+    return []
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[..., list[Found]]], ...] = (
+    (("machine",), _timing_is_random),
+    (("data", "train"), _roles_are_filled),
+    (("data", "train"), _monitored_class_exists),
+    (("name", "paths", "prepare"), _folders_are_apart),
+)

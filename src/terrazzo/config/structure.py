@@ -1,0 +1,111 @@
+"""What may stand where: read from the records themselves, for hints, for short forms and for defaults."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from terrazzo.config.issue import Path
+from terrazzo.config.plain_data import child
+from terrazzo.record import Component, Record, Table, family
+
+__all__ = ["component_fields", "known_keys", "record_defaults"]
+
+
+@dataclass(frozen=True)
+class _Items:
+    """Any list entry or mapping value of one type."""
+
+    annotation: object
+
+
+_Choice = type[Record] | Table | _Items
+
+
+def component_fields(record: type[Record], path: Path = ()) -> dict[Path, str | None]:
+    """Return the path of each component below a record, with the name of its default.
+
+    Args:
+        record: Its own fields and those of its sections are searched; lists and members of families are not.
+        path: Where the record stands.
+    """
+    found: dict[Path, str | None] = {}
+    for name, field in record.model_fields.items():
+        here = (*path, name)
+        for choice in _choices(field.annotation, field.metadata):
+            if isinstance(choice, Table):
+                found[here] = field.default.name if isinstance(field.default, Component) else None
+            elif isinstance(choice, type):
+                found |= component_fields(choice, here)
+    return found
+
+
+def record_defaults(record: type[Record]) -> dict[str, Any]:
+    """Return the default of each field that has one, as plain data; components are left out."""
+    found: dict[str, Any] = {}
+    for name, field in record.model_fields.items():
+        if field.is_required() or isinstance(field.default, Component):
+            continue
+        default = field.get_default(call_default_factory=True)
+        found[name] = default.model_dump(mode="json") if isinstance(default, Record) else default
+    return found
+
+
+def known_keys(record: type[Record], path: Path, values: Mapping[str, Any]) -> list[str]:
+    """Return the keys that may stand in the mapping at a path.
+
+    Args:
+        record: The root's record.
+        path: From the root.
+        values: The whole configuration; it says which component was chosen.
+    """
+    choices: list[_Choice] = [record]
+    value: object = values
+    for part in path:
+        choices = [inner for choice in choices for inner in _below(choice, part, value)]
+        value = child(value, part)
+    members = [member for choice in choices for member in _records(choice, value)]
+    return list(dict.fromkeys(key for member in members for key in member.model_fields))
+
+
+def _below(choice: _Choice, part: str | int, value: object) -> Iterator[_Choice]:
+    if isinstance(choice, _Items):
+        yield from _choices(choice.annotation, ())
+        return
+    for member in _records(choice, value):
+        field: FieldInfo | None = member.model_fields.get(str(part))
+        if field is not None:
+            yield from _choices(field.annotation, field.metadata)
+
+
+def _records(choice: _Choice, value: object) -> list[type[Record]]:
+    """Return the record that a choice means; of a family the one that the value names."""
+    if isinstance(choice, _Items):
+        return []
+    if isinstance(choice, Table):
+        name = value.get("name") if isinstance(value, Mapping) else value
+        return [choice.find(name)] if isinstance(name, str) and name in choice else []
+    return [choice]
+
+
+def _choices(annotation: object, metadata: Sequence[object]) -> Iterator[_Choice]:
+    """Yield what an annotation allows, apart from plain values."""
+    tables = [mark.table for mark in metadata if isinstance(mark, family)]
+    if tables:
+        yield from tables
+    elif get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        yield from _choices(inner, marks)
+    elif get_origin(annotation) in {Union, UnionType}:
+        for inner in get_args(annotation):
+            yield from _choices(inner, ())
+    elif get_origin(annotation) in {tuple, list}:
+        for inner in get_args(annotation):
+            if inner is not Ellipsis:
+                yield _Items(inner)
+    elif get_origin(annotation) is dict:
+        yield _Items(get_args(annotation)[1])
+    elif isinstance(annotation, type) and issubclass(annotation, Record):
+        yield annotation
