@@ -1,0 +1,60 @@
+"""The network on one batch of windows: device, precision, resize and margin."""
+
+import torch
+from jaxtyping import Float32
+
+from terrazzo.bundle import Bundle
+from terrazzo.errors import ModelError
+from terrazzo.machine import Execution
+from terrazzo.scene.reader import WindowBatch
+from terrazzo.scene.settings import Blend
+
+__all__ = ["WindowForward"]
+
+
+class WindowForward:
+    """A bundle's network, ready to answer batches of windows.
+
+    Args:
+        bundle: The network and what it was trained for.
+        execution: Device and precision.
+        blend: Whether the answers are probabilities or logits.
+        margin: Context around each window, cropped from the answer.
+    """
+
+    def __init__(self, bundle: Bundle, execution: Execution, *, blend: Blend, margin: int) -> None:
+        self.device = torch.device(execution.device)
+        self.classes = len(bundle.classes)
+        self._name = bundle.architecture.name
+        self._execution = execution
+        self._resize = bundle.resize
+        self._blend = blend
+        self._margin = margin
+        # Convolutions are fastest with the bands innermost.
+        self._network = bundle.network().to(self.device).to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def __call__(self, batch: WindowBatch) -> Float32[torch.Tensor, "batch class y x"]:
+        """Return each window's probabilities, or logits, on the device, without the margin.
+
+        Raises:
+            ModelError: The network answered another shape than its contract says.
+        """
+        image = batch.image.to(self.device, non_blocking=True)
+        size = image.shape[-2:]
+        if self._resize is not None:
+            image, _ = self._resize.forward(image, batch.valid.to(self.device))
+        image = image.contiguous(memory_format=torch.channels_last)
+        reduced = self._execution.precision != "float32"
+        with torch.autocast(self.device.type, dtype=self._execution.dtype, enabled=reduced):
+            logits: torch.Tensor = self._network(image).logits
+        # Softmax and blending in full precision: seams show what is rounded here.
+        logits = logits.float()
+        expected = (len(image), self.classes, *image.shape[-2:])
+        if tuple(logits.shape) != expected:
+            raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
+        if self._resize is not None:
+            logits = self._resize.undo(logits, (size[0], size[1]))
+        if self._margin:
+            logits = logits[..., self._margin : -self._margin, self._margin : -self._margin]
+        return logits.softmax(dim=1) if self._blend == "probabilities" else logits

@@ -1,0 +1,78 @@
+"""What a map's layers hold: values, colours, class names and where they came from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+import terrazzo
+from terrazzo.bundle import Bundle
+from terrazzo.data.classes import Classes
+from terrazzo.scene.blend import CONFIDENCE_STEPS
+from terrazzo.scene.settings import PredictSettings, Values
+from terrazzo.scene.writer import Layer
+
+__all__ = ["class_layer", "confidence_layer", "confidence_path", "provenance"]
+
+
+def provenance(bundle: Bundle, scene: Path, settings: PredictSettings, *, precision: str) -> dict[str, str]:
+    """Return the notes that say how a map came about; the same map has the same notes.
+
+    Args:
+        bundle: What predicted it.
+        scene: What was mapped.
+        settings: How.
+        precision: Arithmetic of the network.
+    """
+    chosen = settings.model_dump(mode="json", exclude={"enable", "inputs", "out"})
+    return {
+        "TIFFTAG_SOFTWARE": f"terrazzo {terrazzo.__version__}",
+        "TERRAZZO_BUNDLE": bundle.fingerprint,
+        "TERRAZZO_SCENE": scene.name,
+        "TERRAZZO_SETTINGS": json.dumps({**chosen, "precision": precision}, sort_keys=True),
+    }
+
+
+def class_layer(classes: Classes, values: Values, notes: Mapping[str, str]) -> Layer:
+    """Return the layer of classes: class numbers, raw label values, or colours.
+
+    Args:
+        classes: The bundle's classes.
+        values: `index`, `source` or `colour`.
+        notes: Tags to keep in the file.
+    """
+    tags = {**notes, "CLASS_NAMES": json.dumps(list(classes.names), ensure_ascii=False)}
+    if values == "colour":
+        colours = json.dumps([list(map(int, colour)) for colour in classes.colours])
+        return Layer("class", np.dtype(np.uint8), channels=4, tags={**tags, "CLASS_COLOURS": colours})
+    numbers = list(classes.source_values if values == "source" else range(len(classes)))
+    nodata = classes.source_ignore if values == "source" else classes.ignore
+    missing = np.array([[classes.ignore]], dtype=np.uint8 if classes.ignore <= 255 else np.uint16)
+    dtype = classes.encode(missing, "source").dtype if values == "source" else missing.dtype
+    tags["CLASS_VALUES"] = json.dumps(numbers)
+    palette = _palette(classes, numbers) if dtype == np.uint8 else None
+    return Layer("class", dtype, nodata=nodata, palette=palette, tags=tags)
+
+
+def confidence_layer(notes: Mapping[str, str]) -> Layer:
+    """Return the layer of the largest class probability."""
+    return Layer("confidence", np.dtype(np.uint8), nodata=255, scale=1 / CONFIDENCE_STEPS, tags=dict(notes))
+
+
+def confidence_path(out: Path) -> Path:
+    """Return where the confidence of a map is written: beside it.
+
+    >>> confidence_path(Path("maps/a.tif")).name
+    'a_confidence.tif'
+    """
+    return out.with_name(f"{out.stem}_confidence{out.suffix}")
+
+
+def _palette(classes: Classes, numbers: list[int]) -> UInt8[np.ndarray, "256 4"]:
+    """Colour of each value; what no class has is transparent."""
+    palette = np.zeros((256, 4), dtype=np.uint8)
+    palette[numbers, :3] = classes.colours
+    palette[numbers, 3] = 255
+    return palette

@@ -1,0 +1,117 @@
+"""What a scene will take, before anything is computed: windows, strips, bytes, memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from terrazzo.bundle import Bundle
+from terrazzo.errors import ConfigError
+from terrazzo.geo.bands import Bands
+from terrazzo.geo.grid import Grid
+from terrazzo.geo.raster import RasterFile
+from terrazzo.scene.contract import fit_bands
+from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.windows import Axis, step_between
+
+__all__ = ["ScenePlan", "plan_scene"]
+
+
+@dataclass(frozen=True)
+class ScenePlan:
+    """How one scene is cut, and what that takes.
+
+    Attributes:
+        scene: The scene's file.
+        grid: Where its pixels lie.
+        bands: Which of its bands the network sees, in order.
+        rows: Windows along y; each is a strip of windows side by side.
+        columns: Windows along x.
+        margin: Context around each window.
+        batch_size: Windows that the network sees at once; a batch never crosses a strip.
+        classes: Classes of the map.
+        block_shape: Height and width of the blocks that the scene is stored in.
+    """
+
+    scene: Path
+    grid: Grid
+    bands: Bands
+    rows: Axis
+    columns: Axis
+    margin: int
+    batch_size: int
+    classes: int
+    block_shape: tuple[int, int]
+
+    @property
+    def windows(self) -> int:
+        """Windows in all."""
+        return len(self.rows) * len(self.columns)
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Height and width that the network sees, margin included."""
+        return self.rows.size + 2 * self.margin, self.columns.size + 2 * self.margin
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of one pixel over all its bands, as the file holds it."""
+        return sum(np.dtype(band.dtype).itemsize for band in self.bands)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the scene's pixels, uncompressed; each is read once."""
+        return self.grid.height * self.grid.width * self.pixel_bytes
+
+    @property
+    def cache_bytes(self) -> int:
+        """Room for decoded blocks: two rows of the scene's blocks and of the map's, so that none is decoded twice."""
+        rows = min(self.block_shape[0], self.grid.height)
+        needed = 2 * self.grid.width * (rows * self.pixel_bytes + 512 * 4)
+        return int(np.clip(needed, 32 * 2**20, 512 * 2**20))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of pixels and probabilities under way, beside the network's own; independent of the scene's height."""
+        width, (height, window_width) = self.grid.width, self.window_shape
+        strips = 3 * width * height * (self.pixel_bytes + 1)
+        probabilities = width * self.rows.size * self.classes * 4
+        batches = 5 * self.batch_size * height * window_width * (len(self.bands) + self.classes) * 4
+        finished = 6 * width * self.rows.size
+        return strips + probabilities + batches + finished + self.cache_bytes
+
+    def describe(self) -> str:
+        """Return one line for a reader."""
+        height, width = self.window_shape
+        return (
+            f"{self.grid.height} x {self.grid.width} pixels in {self.windows} windows of {height} x {width}, "
+            f"{len(self.rows)} strips, {self.bytes_read / 2**20:.0f} MiB to read, "
+            f"about {self.memory_bytes / 2**20:.0f} MiB of memory beside the network"
+        )
+
+
+def plan_scene(bundle: Bundle, scene: RasterFile, settings: PredictSettings) -> ScenePlan:
+    """Check that a scene fits and decide how it is cut.
+
+    Raises:
+        ContractError: The scene does not fit the bundle.
+        ConfigError: The settings contradict each other or the bundle.
+    """
+    window = settings.window or bundle.patch_size
+    if bundle.resize is not None and (window != bundle.patch_size or settings.margin):
+        raise ConfigError(
+            f"The model resizes patches of {bundle.patch_size} pixels to {bundle.resize.height} x "
+            f"{bundle.resize.width}; leave predict.window and predict.margin alone, or it would meet another scale."
+        )
+    stride = step_between(window, overlap=settings.overlap, stride=settings.stride)
+    return ScenePlan(
+        scene=Path(scene.path),
+        grid=scene.grid,
+        bands=fit_bands(bundle, scene, positions=settings.bands),
+        rows=Axis.of(scene.grid.height, window=window, stride=stride),
+        columns=Axis.of(scene.grid.width, window=window, stride=stride),
+        margin=settings.margin,
+        batch_size=settings.batch_size,
+        classes=len(bundle.classes),
+        block_shape=scene.block_shape,
+    )

@@ -1,0 +1,94 @@
+"""Writing a PNG row by row, so that a mask of any size needs the memory of a few rows.
+
+Source: Portable Network Graphics (PNG) Specification, Third Edition, W3C 2025, sections 5, 7, 9 and 11.
+"""
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from terrazzo.errors import StorageError
+
+__all__ = ["PngWriter"]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _PALETTE, _COLOUR_ALPHA = 0, 3, 6
+
+
+class PngWriter:
+    """An open PNG that takes its rows from top to bottom.
+
+    Args:
+        path: File to write.
+        height: Rows in all.
+        width: Columns.
+        dtype: uint8 or uint16; colours are uint8.
+        channels: 1 (grey or palette) or 4 (red, green, blue, alpha).
+        palette: Red, green, blue, alpha of each of 256 values; grey levels if None.
+        texts: Notes kept in the file, by keyword.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        height: int,
+        width: int,
+        dtype: np.dtype[np.generic],
+        channels: int = 1,
+        palette: UInt8[np.ndarray, "256 4"] | None = None,
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        self._missing = height
+        self._path = path
+        self._deflate = zlib.compressobj(6)
+        self._handle = path.open("wb")
+        kind = _COLOUR_ALPHA if channels == 4 else _GREY if palette is None else _PALETTE
+        self._handle.write(_SIGNATURE)
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, kind, 0, 0, 0))
+        for keyword, text in (texts or {}).items():
+            # An empty language and translated keyword between the markers: the text is UTF-8, uncompressed.
+            self._chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode())
+        if palette is not None:
+            self._chunk(b"PLTE", palette[:, :3].tobytes())
+            self._chunk(b"tRNS", palette[:, 3].tobytes())
+
+    def write(self, rows: Shaped[np.ndarray, "channel y x"]) -> None:
+        """Append rows."""
+        ordered = np.ascontiguousarray(np.moveaxis(rows, 0, -1)).astype(rows.dtype.newbyteorder(">"), copy=False)
+        for row in ordered:
+            # Each row begins with its filter; class numbers gain nothing from any.
+            self._data(self._deflate.compress(b"\0" + row.tobytes()))
+        self._missing -= rows.shape[1]
+
+    def complete(self) -> None:
+        """Close the file after its last row.
+
+        Raises:
+            StorageError: Rows are missing.
+        """
+        try:
+            if self._missing:
+                raise StorageError(f"{self._path}: {self._missing} rows were not written.")
+            self._data(self._deflate.flush())
+            self._chunk(b"IEND", b"")
+        finally:
+            self._handle.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        with contextlib.suppress(OSError):
+            self._handle.close()
+
+    def _data(self, compressed: bytes) -> None:
+        if compressed:
+            self._chunk(b"IDAT", compressed)
+
+    def _chunk(self, name: bytes, content: bytes) -> None:
+        checksum = zlib.crc32(content, zlib.crc32(name))
+        self._handle.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum))

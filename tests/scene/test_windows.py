@@ -1,0 +1,123 @@
+"""Where windows lie, that their weights sum to 1 everywhere, and what stands beyond the edge."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from terrazzo.errors import ConfigError
+from terrazzo.scene.windows import Axis, mirrored, step_between
+
+axes = st.tuples(st.integers(1, 400), st.integers(1, 96), st.floats(0, 0.5)).map(
+    lambda drawn: Axis.of(drawn[0], window=drawn[1], stride=step_between(drawn[1], overlap=drawn[2], stride=None))
+)
+
+
+class TestStepBetween:
+    def test_default_overlap_is_an_eighth(self) -> None:
+        assert step_between(256, overlap=None, stride=None) == 224
+
+    @pytest.mark.parametrize(
+        ("window", "overlap", "step"), [(512, 0.0, 512), (512, 0.25, 384), (7, 0.5, 4), (1, 0.5, 1)]
+    )
+    def test_overlap_is_never_more_than_asked(self, window: int, overlap: float, step: int) -> None:
+        assert step_between(window, overlap=overlap, stride=None) == step
+
+    def test_stride_is_taken(self) -> None:
+        assert step_between(64, overlap=None, stride=48) == 48
+
+    @pytest.mark.parametrize("stride", [65, 31])
+    def test_stride_out_of_range(self, stride: int) -> None:
+        with pytest.raises(ConfigError, match=f"predict.stride is {stride}.*between 32 and 64"):
+            step_between(64, overlap=None, stride=stride)
+
+
+class TestStarts:
+    @given(axis=axes)
+    def test_windows_cover_every_pixel_and_stay_inside(self, axis: Axis) -> None:
+        covered = np.zeros(axis.length, dtype=int)
+        for start in axis.starts:
+            assert 0 <= start <= axis.length - axis.size
+            covered[start : start + axis.size] += 1
+        assert covered.min() >= 1
+
+    @given(axis=axes)
+    def test_evenly_spaced_with_at_least_the_asked_overlap(self, axis: Axis) -> None:
+        steps = np.diff(axis.starts)
+        assert len(axis) == math.ceil((axis.length - axis.size) / axis.stride) + 1
+        if len(steps):
+            assert steps.max() - steps.min() <= 1
+            assert steps.min() >= 1
+            assert steps.max() <= axis.stride
+
+    def test_a_scene_smaller_than_a_window_has_one_of_its_own_size(self) -> None:
+        axis = Axis.of(5, window=16, stride=14)
+        assert (axis.starts, axis.size) == ((0,), 5)
+
+    def test_one_pixel(self) -> None:
+        axis = Axis.of(1, window=16, stride=14)
+        assert axis.starts == (0,)
+        assert axis.weights(0).tolist() == [1.0]
+
+    def test_exact_fit_needs_no_more_windows(self) -> None:
+        assert Axis.of(64, window=16, stride=16).starts == (0, 16, 32, 48)
+        assert Axis.of(65, window=16, stride=16).starts == (0, 12, 25, 37, 49)
+
+
+class TestWeights:
+    @given(axis=axes)
+    def test_sum_to_one_everywhere(self, axis: Axis) -> None:
+        total = np.zeros(axis.length, dtype=np.float32)
+        for number, start in enumerate(axis.starts):
+            weights = axis.weights(number)
+            assert weights.min() >= 0
+            assert weights.max() <= 1
+            total[start : start + axis.size] += weights
+        np.testing.assert_allclose(total, 1, atol=1e-6)
+
+    def test_ramps_are_as_long_as_the_real_overlap(self) -> None:
+        axis = Axis(26, 10, 9)
+        assert axis.starts == (0, 8, 16)
+        middle = axis.weights(1)
+        assert (middle[2:8] == 1).all()
+        assert ((middle[:2] > 0) & (middle[:2] < 1)).all()
+        assert ((middle[8:] > 0) & (middle[8:] < 1)).all()
+
+    def test_cosine_ramp_by_hand(self) -> None:
+        axis = Axis(6, 4, 2)
+        expected = [math.sin(math.pi / 8) ** 2, math.sin(3 * math.pi / 8) ** 2]
+        np.testing.assert_allclose(axis.weights(1), [*expected, 1, 1], atol=1e-7)
+        np.testing.assert_allclose(axis.weights(0), [1, 1, 1 - expected[0], 1 - expected[1]], atol=1e-7)
+
+    def test_without_overlap_windows_do_not_mix(self) -> None:
+        axis = Axis(8, 4, 4)
+        assert axis.weights(0).tolist() == [1] * 4
+        assert axis.weights(1).tolist() == [1] * 4
+
+    def test_scene_borders_keep_full_weight(self) -> None:
+        axis = Axis(30, 16, 14)
+        assert axis.weights(0)[0] == 1
+        assert axis.weights(1)[-1] == 1
+
+
+class TestMirrored:
+    def test_inside_is_a_slice(self) -> None:
+        assert mirrored(2, 5, 5) == slice(2, 5)
+
+    @given(length=st.integers(2, 20), before=st.integers(0, 19), after=st.integers(0, 19))
+    def test_is_numpys_reflection_where_it_reaches(self, length: int, before: int, after: int) -> None:
+        before, after = min(before, length - 1), min(after, length - 1)
+        expected = np.pad(np.arange(length), (before, after), mode="reflect")
+        np.testing.assert_array_equal(np.arange(length)[mirrored(-before, length + after, length)], expected)
+
+    @given(length=st.integers(1, 4), before=st.integers(0, 20), after=st.integers(0, 20))
+    def test_goes_on_with_its_last_pixel_beyond(self, length: int, before: int, after: int) -> None:
+        reach = length - 1
+        expected = np.pad(
+            np.pad(np.arange(length), (min(before, reach), min(after, reach)), mode="reflect"),
+            (max(before - reach, 0), max(after - reach, 0)),
+            mode="edge",
+        )
+        np.testing.assert_array_equal(np.arange(length)[mirrored(-before, length + after, length)], expected)
