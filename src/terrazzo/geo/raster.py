@@ -22,6 +22,7 @@ from rasterio.windows import Window as RasterioWindow
 from terrazzo.errors import ContractError, DataError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.grid import Grid, Window
+from terrazzo.geo.png import check_png
 
 __all__ = ["Raster", "RasterFile"]
 
@@ -69,6 +70,8 @@ class RasterFile:
                 self._source = rasterio.open(self.path)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
+        if self._source.driver == "PNG" and Path(self.path).is_file():
+            check_png(Path(self.path))
 
     def __enter__(self) -> "RasterFile":
         return self
