@@ -291,12 +291,13 @@ class Classes(Record):
             LabelError: The target holds a number that is neither a class nor `ignore`.
         """
         count = len(self.items)
-        positions = np.where(target == self.ignore, count, target).astype(np.int64)
-        if positions.size and (positions.min() < 0 or positions.max() > count):
-            wrong = sorted(set(np.unique(positions)) - set(range(count + 1)))
+        ignored = target == self.ignore
+        wrong = ~ignored & ((target < 0) | (target >= count))
+        if wrong.any():
             raise LabelError(
-                f"the target holds {wrong[0]}, but classes are 0..{count - 1} and ignore is {self.ignore}."
+                f"the target holds {target[wrong][0]}, but classes are 0..{count - 1} and ignore is {self.ignore}."
             )
+        positions = np.where(ignored, count, target).astype(np.int64)
         if values == "colour":
             table = np.vstack([self.colours, np.array([self.ignore_colour], dtype=np.uint8)])
             return np.ascontiguousarray(np.moveaxis(table[positions], -1, 0))

@@ -73,13 +73,20 @@ def cut(height: int, width: int, *, size: int, step: int) -> list[Patch]:
         size: Side of a patch; along an axis where the image is smaller, the patch is as small.
         step: Pixels from one patch to the next; up to `size` the patches cover every pixel.
     """
-    rows, columns = starts(height, size, step), starts(width, size, step)
+    rows, columns = _first_pixels(height, size, step), _first_pixels(width, size, step)
     tall, wide = min(size, height), min(size, width)
     return [
         Patch(Window(y, x, tall, wide), Window(top, left, bottom - top, right - left))
         for y, (top, bottom) in zip(rows, axis_cores(height, tall, rows), strict=True)
         for x, (left, right) in zip(columns, axis_cores(width, wide, columns), strict=True)
     ]
+
+
+def _first_pixels(length: int, size: int, step: int) -> list[int]:
+    """Return the first pixels of windows along one axis; only here may a step leave gaps."""
+    if step <= size or length <= size:
+        return starts(length, size, min(step, size))
+    return [*range(0, length - size, step), length - size]
 
 
 class PatchIndex:
