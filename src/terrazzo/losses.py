@@ -185,7 +185,7 @@ class Dice(Loss):
     1 - (2 S pg + smooth) / (S p + S g + smooth), p the softmax and g the label, summed over the counted pixels.
 
     Source: Milletari et al., V-Net, 3DV 2016, with p in place of p squared, as in segmentation_models_pytorch.
-    Differs: there, a class absent from the labels stays in the mean as a perfect 0.
+    Differs: there, a class absent from the labels stays in the mean as a perfect 0, and `smooth` counts twice.
     """
 
     name: Literal["dice"] = "dice"
@@ -208,7 +208,7 @@ class Jaccard(Loss):
     1 - (S pg + smooth) / (S p + S g - S pg + smooth), p the softmax and g the label, summed over the counted pixels.
 
     Source: Rahman and Wang, Optimizing Intersection-Over-Union in Deep Neural Networks, ISVC 2016, equation 3.
-    Differs: as `Dice`.
+    Differs: in segmentation_models_pytorch a class absent from the labels stays in the mean as a perfect 0.
     """
 
     name: Literal["jaccard"] = "jaccard"

@@ -169,6 +169,7 @@ class Smp(Architecture):
             size = (network.minimum, network.minimum + network.multiple)
             try:
                 with torch.inference_mode(False), torch.enable_grad():
+                    network(torch.zeros(1, bands, 1, 1))
                     logits = network(torch.zeros(1, bands, *size)).logits
                     gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
             except _REFUSALS as error:
@@ -185,7 +186,7 @@ class Smp(Architecture):
     def _refusal(self, reason: Exception | None) -> ModelError:
         return ModelError(
             f"segmentation_models_pytorch cannot build or run {self.architecture} with encoder {self.encoder}, "
-            f"settings {self.settings} and encoder_settings {self.encoder_settings}: {reason}. "
+            f"settings {self.settings}, encoder_settings {self.encoder_settings} and weights {self.weights}: {reason}. "
             "Choose another architecture, encoder or setting; an encoder must take images of any size."
         )
 

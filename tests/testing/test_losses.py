@@ -1,0 +1,112 @@
+"""The suite for losses finds each defect that it claims to find."""
+
+from typing import Literal
+
+import pytest
+import torch
+from torch.nn import functional
+
+from terrazzo.losses import CrossEntropy, Dice, Labels, Loss
+from terrazzo.testing import check_loss
+
+
+class Broken(Loss):
+    """A loss with one defect."""
+
+    name: Literal["broken"] = "broken"
+    """A defect."""
+    defect: str
+    """Which."""
+
+    def measure(self, logits, labels):
+        right = CrossEntropy().measure(logits, labels)
+        if self.defect == "diluted":
+            overlaps = Dice().measure(logits, labels)
+            return overlaps * labels.one_hot().any(dim=3).any(dim=2).any(dim=0).float().mean()
+        if self.defect == "negative":
+            return right - 100
+        if self.defect == "upside down":
+            return 1 / (1 + right) * (labels.index >= 0).any()
+        if self.defect == "flat":
+            return right.detach() + 0 * logits.sum()
+        return {
+            "no gradient": right.detach(),
+            "vector": right.expand(3),
+            "nan": right * float("nan"),
+        }[self.defect]
+
+
+class Unmasked(Loss):
+    """Looks at ignored pixels as class 0, which is the worst defect of all."""
+
+    name: Literal["unmasked"] = "unmasked"
+    """A defect."""
+
+    def measure(self, logits, labels):
+        return functional.cross_entropy(logits, labels.index.clamp_min(0))
+
+
+class NanWhenEmpty(Loss):
+    """Divides by the number of counted pixels."""
+
+    name: Literal["nan_when_empty"] = "nan_when_empty"
+    """A defect."""
+
+    def measure(self, logits, labels):
+        return functional.cross_entropy(logits, labels.index, ignore_index=-1)
+
+
+class Half(Loss):
+    """Sums in the precision of the network."""
+
+    name: Literal["half"] = "half"
+    """A defect."""
+
+    def __call__(self, output, target, ignored, class_weights=None):
+        right = CrossEntropy()(output, target, ignored, class_weights)
+        return right.to(output.logits.dtype).float()
+
+
+@pytest.mark.parametrize(
+    ("defect", "complaint"),
+    [
+        ("no gradient", "carry a gradient"),
+        ("vector", "float32 scalar"),
+        ("nan", "gradient must be finite|finite and at least 0"),
+        ("negative", "at least 0"),
+        ("flat", "must have a gradient"),
+        ("upside down", "no order"),
+        ("diluted", "diluted"),
+    ],
+)
+def test_each_defect_is_found(defect, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_loss(Broken(defect=defect))
+
+
+def test_ignored_pixels_that_enter_are_found():
+    with pytest.raises(AssertionError, match="ignored pixels"):
+        check_loss(Unmasked())
+
+
+def test_an_empty_batch_is_found():
+    with pytest.raises(AssertionError, match=r"must be finite|must be 0"):
+        check_loss(NanWhenEmpty())
+
+
+def test_half_precision_sums_are_found():
+    with pytest.raises(AssertionError, match="float32 under autocast"):
+        check_loss(Half())
+
+
+@pytest.mark.parametrize("classes", [3, 4, 7])
+def test_a_sound_loss_passes_for_any_number_of_classes(classes):
+    check_loss(CrossEntropy(), classes=classes)
+
+
+def test_labels_can_be_built_by_hand():
+    """What a plug-in's own test needs."""
+    target = torch.tensor([[[0, 1, 9]]])
+    labels = Labels.of(target, target == 9, torch.ones(2))
+    assert labels.index.tolist() == [[[0, 1, -1]]]
+    assert labels.one_hot().sum().item() == 2
