@@ -39,6 +39,6 @@ def schema(
     with Session("config schema", debug=debug):
         import json
 
-        from terrazzo.config import RunConfig
+        from terrazzo.config import config_schema
 
-        typer.echo(json.dumps(RunConfig.model_json_schema(), indent=indent, ensure_ascii=False))
+        typer.echo(json.dumps(config_schema(), indent=indent, ensure_ascii=False))

@@ -120,12 +120,16 @@ def _encoders(pattern: str) -> list[Entry]:
 
 
 def _recipes(pattern: str) -> list[Entry]:
-    """List shipped configurations; the first comment line of each describes it."""
+    """List shipped configurations; the first sentence of the comment at its head describes each."""
     from importlib.resources import files
+    from itertools import takewhile
 
-    shipped = {file.name.removesuffix(".yaml"): file for file in files("terrazzo").joinpath("recipes").iterdir()}
+    from terrazzo.config import list_recipes
+
+    folder = files("terrazzo").joinpath("recipes")
     found = []
-    for name in _matching((name for name, file in shipped.items() if file.name.endswith(".yaml")), pattern):
-        first = shipped[name].read_text(encoding="utf-8").partition("\n")[0]
-        found.append(Entry(name, first.removeprefix("#").strip() if first.startswith("#") else ""))
+    for name in _matching(list_recipes(), pattern):
+        lines = folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        head = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("# "), lines))
+        found.append(Entry(name, first_sentence(head).partition(":")[0].rstrip(".") + "."))
     return found

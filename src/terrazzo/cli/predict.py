@@ -1,19 +1,36 @@
 """`terrazzo predict`."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from terrazzo.cli.options import AsJson, Debug, Model
 from terrazzo.cli.session import Session
+from terrazzo.errors import ConfigError
 
-__all__ = ["predict"]
+if TYPE_CHECKING:
+    from terrazzo.record import Record
+
+    R = TypeVar("R", bound=Record)
+
+__all__ = ["changed", "predict", "split_inputs"]
+
+_SETTING = re.compile(r"(predict|machine)\.(\w+)=(.*)", re.DOTALL)
 
 
 def predict(
     model: Model,
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Rasters, or folders of them.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT|KEY=VALUE",
+            help='Rasters, folders of them, or patterns such as "scenes/**/*.tif"; and settings such as '
+            "predict.window=512 or machine.precision=float32.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR|FILE", help="Folder for the maps, or the one map's file.")],
     as_json: AsJson = False,
     debug: Debug = False,
@@ -21,5 +38,58 @@ def predict(
     """Map scenes of any size."""
     with Session("predict", as_json=as_json, debug=debug) as session:
         from terrazzo import predict as map_scenes
+        from terrazzo.machine import MachineSettings
+        from terrazzo.phases.evaluate import run_config_of
+        from terrazzo.scene.settings import PredictSettings
 
-        session.finish(map_scenes(model, inputs, out, listener=session.listener))
+        scenes, given = split_inputs(inputs)
+        config = run_config_of(model)
+        settings = changed(config.predict if config else PredictSettings(), "predict", given)
+        machine = changed(config.machine if config else MachineSettings(), "machine", given)
+        session.finish(map_scenes(model, scenes, out, settings=settings, machine=machine, listener=session.listener))
+
+
+def split_inputs(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, object]]]:
+    """Return the scenes, and the settings given among them by section and key.
+
+    Raises:
+        ConfigError: No scene is left.
+
+    >>> split_inputs(["a.tif", "predict.window=512", "machine.precision=float32"])
+    (['a.tif'], {'predict': {'window': 512}, 'machine': {'precision': 'float32'}})
+    """
+    import yaml
+
+    scenes: list[str] = []
+    given: dict[str, dict[str, object]] = {"predict": {}, "machine": {}}
+    for argument in arguments:
+        found = None if Path(argument).exists() else _SETTING.fullmatch(argument)
+        if found is None:
+            scenes.append(argument)
+        else:
+            given[found[1]][found[2]] = yaml.safe_load(found[3])
+    if not scenes:
+        raise ConfigError("No scene is given; name a raster, a folder or a pattern.")
+    return scenes, given
+
+
+def changed(settings: "R", section: str, given: dict[str, dict[str, object]]) -> "R":
+    """Return a record with some settings replaced.
+
+    Raises:
+        ConfigError: A key is unknown or a value is wrong.
+    """
+    from pydantic import ValidationError
+
+    from terrazzo.record import nearest
+
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **given[section]})
+    except ValidationError as error:
+        keys = list(type(settings).model_fields)
+        lines = []
+        for issue in error.errors():
+            key = ".".join(str(part) for part in issue["loc"])
+            hint = nearest(key, keys) if issue["type"] == "extra_forbidden" else ""
+            lines.append(f"{section}.{key}: {issue['msg']}.{hint}" if key else f"{section}: {issue['msg']}.")
+        raise ConfigError("\n".join(lines)) from error
