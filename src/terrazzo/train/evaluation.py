@@ -1,0 +1,247 @@
+"""Evaluation of a network on one split: every labelled pixel counts exactly once, on any number of processes.
+
+Patches are taken as they are, never padded, and only their cores count: the cores of an image's patches tile it. Whole
+batches are dealt to processes; counts are summed as integers and losses in the global order of the batches, so that one
+process and several give the same figures.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int64
+
+from terrazzo.data.augment.geometry import Resize
+from terrazzo.data.dataset import PatchDataset, loader
+from terrazzo.data.normalisation import Normalisation
+from terrazzo.data.prepared import Prepared
+from terrazzo.data.sample import Batch, PatchKey
+from terrazzo.data.sampler import evaluation_batches
+from terrazzo.errors import DataError
+from terrazzo.losses import Loss
+from terrazzo.metrics import Confusion
+from terrazzo.models.architecture import Network
+from terrazzo.models.output import Output
+from terrazzo.progress import Listener, Progress, silent
+from terrazzo.train.distributed import Processes
+from terrazzo.train.objective import float_output
+
+__all__ = ["Evaluation", "Examination", "PatchScore", "answer", "counted", "evaluate_split"]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What to measure a network on.
+
+    Attributes:
+        split: Role: train, val, calibrate or test. All its patches count, however much of them is ignored.
+        normalisation: What the network was trained with.
+        batch_size: At most this many patches in a batch.
+        loss: Loss to report; None for none.
+        class_weights: Weight of each class in that loss; None for equal ones.
+        resize: The training's explicit resize; answers are brought back before anything is counted.
+        worst: How many of the worst patches to name.
+        limit: Batches of all processes to look at; None for the whole split.
+    """
+
+    split: str
+    normalisation: Normalisation
+    batch_size: int
+    loss: Loss | None = None
+    class_weights: torch.Tensor | None = None
+    resize: Resize | None = None
+    worst: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class PatchScore:
+    """How wrong a network is on a patch.
+
+    Attributes:
+        row: Row of the patch index.
+        error: Share of the labelled pixels of its core that are wrong, 0..1.
+        pixels: Labelled pixels of its core.
+    """
+
+    row: int
+    error: float
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        confusion: Counts over the labelled pixels of the split, each once; on the CPU.
+        loss: Mean over the labelled pixels of their batches' losses; None without a loss or a labelled pixel.
+        batches: Batches of all processes.
+        seconds: Wall time.
+        worst: The patches with the largest error, worst first; equal ones in the order of the index.
+    """
+
+    confusion: Confusion
+    loss: float | None
+    batches: int
+    seconds: float
+    worst: tuple[PatchScore, ...]
+
+
+def evaluate_split(
+    network: Network,
+    prepared: Prepared,
+    *,
+    examination: Examination,
+    processes: Processes,
+    listener: Listener = silent,
+) -> Evaluation:
+    """Measure a network on a split.
+
+    The network is put into evaluation mode and left in the mode it came in.
+
+    Args:
+        network: On the device of `processes`.
+        prepared: The data; its own normalisation is not used.
+        examination: What to measure.
+        processes: Who takes part; each must call this.
+        listener: Told of the first process's progress.
+
+    Raises:
+        DataError: The split has no patch.
+    """
+    begun = time.monotonic()
+    rows = prepared.index.rows(examination.split)
+    if not rows:
+        raise DataError(
+            f'The split "{examination.split}" of {prepared.folder} has no patch; splits are '
+            f"{', '.join(prepared.catalog.splits) or 'none'}."
+        )
+    # All batches, then every world_size-th: each process knows how many there are in all.
+    dealt = evaluation_batches(prepared, rows, batch_size=examination.batch_size)[: examination.limit]
+    mine = dealt[processes.rank :: processes.world_size]
+    was_training = network.training
+    network.eval()
+    processes.share_buffers(network)
+    tally = _Tally.empty(prepared, batches=len(dealt))
+    told = listener if processes.first else silent
+    with Progress(f"evaluate {examination.split}", listener=told, total=len(mine), unit="batches") as progress:
+        _count(network, prepared, mine, examination=examination, processes=processes, tally=tally, progress=progress)
+    network.train(was_training)
+    tally = tally.together(processes)
+    return Evaluation(
+        confusion=Confusion(tally.confusion),
+        loss=tally.mean_loss() if examination.loss is not None else None,
+        batches=len(dealt),
+        seconds=time.monotonic() - begun,
+        worst=tally.worst(rows, examination.worst),
+    )
+
+
+@dataclass
+class _Tally:
+    """Sums in which every slot is written by one process alone, so that adding processes rounds nothing."""
+
+    confusion: Int64[torch.Tensor, "class class"]
+    losses: torch.Tensor
+    weights: torch.Tensor
+    wrong: torch.Tensor
+    labelled: torch.Tensor
+
+    @staticmethod
+    def empty(prepared: Prepared, *, batches: int) -> "_Tally":
+        patches, classes = len(prepared.index), len(prepared.classes)
+        return _Tally(
+            confusion=torch.zeros((classes, classes), dtype=torch.int64),
+            losses=torch.zeros(batches, dtype=torch.float64),
+            weights=torch.zeros(batches, dtype=torch.int64),
+            wrong=torch.zeros(patches, dtype=torch.int64),
+            labelled=torch.zeros(patches, dtype=torch.int64),
+        )
+
+    def together(self, processes: Processes) -> "_Tally":
+        """Return the sums over all processes."""
+        return _Tally(
+            *(processes.total(part) for part in (self.confusion, self.losses, self.weights, self.wrong, self.labelled))
+        )
+
+    def mean_loss(self) -> float | None:
+        """Return the mean over labelled pixels, added in the global order of the batches."""
+        pixels = sum(self.weights.tolist())
+        if pixels == 0:
+            return None
+        pairs = zip(self.losses.tolist(), self.weights.tolist(), strict=True)
+        return float(sum(loss * weight for loss, weight in pairs) / pixels)
+
+    def worst(self, rows: Sequence[int], count: int) -> tuple[PatchScore, ...]:
+        """Return the patches with the largest error; a patch without labelled pixels cannot be wrong."""
+        wrong, labelled = self.wrong.tolist(), self.labelled.tolist()
+        scores = [PatchScore(row, wrong[row] / labelled[row], labelled[row]) for row in rows if labelled[row] > 0]
+        return tuple(sorted(scores, key=lambda score: (-score.error, score.row))[:count])
+
+
+def _count(
+    network: Network,
+    prepared: Prepared,
+    mine: Sequence[tuple[int, list[PatchKey]]],
+    *,
+    examination: Examination,
+    processes: Processes,
+    tally: _Tally,
+    progress: Progress,
+) -> None:
+    """Add this process's batches to the tally."""
+    dataset = PatchDataset(prepared, normalisation=examination.normalisation)
+    keys = [batch for _, batch in mine]
+    pin = processes.execution.device == "cuda"
+    batches = loader(dataset, keys, workers=min(processes.execution.workers, len(keys)), pin=pin)
+    classes = len(prepared.classes)
+    confusion = tally.confusion.to(processes.device)
+    for (number, _), host_batch in zip(mine, batches, strict=True):
+        batch = host_batch.to(processes.device)
+        ignored = ~counted(batch, prepared.classes.ignore)
+        with torch.inference_mode():
+            output = answer(network, batch, resize=examination.resize, processes=processes)
+            prediction = output.logits.argmax(dim=1)
+            confusion = confusion + Confusion.of(prediction, batch.target, ignored, classes).counts
+            labelled = (~ignored).sum(dim=(1, 2)).cpu()
+            wrong = ((prediction != batch.target) & ~ignored).sum(dim=(1, 2)).cpu()
+            if examination.loss is not None and int(labelled.sum()) > 0:
+                weights = examination.class_weights
+                on_device = None if weights is None else weights.to(processes.device)
+                tally.losses[number] = float(examination.loss(output, batch.target, ignored, on_device))
+        tally.weights[number] = int(labelled.sum())
+        rows = torch.tensor(batch.rows)
+        tally.labelled[rows], tally.wrong[rows] = labelled, wrong
+        progress.advance()
+    tally.confusion = confusion.cpu()
+
+
+def counted(batch: Batch, ignore: int) -> Bool[torch.Tensor, "batch y x"]:
+    """Return where evaluation counts: labelled, measured, and in the patch's core."""
+    inside = torch.zeros_like(batch.valid)
+    for position, core in enumerate(batch.cores):
+        inside[(position, *core.slices)] = True
+    return inside & ~batch.ignored(ignore)
+
+
+def answer(network: Network, batch: Batch, *, resize: Resize | None, processes: Processes) -> Output:
+    """Return a network's answer in the run's precision, logits in float32 at the batch's own size.
+
+    Args:
+        network: In evaluation mode.
+        batch: On the network's device.
+        resize: The training's explicit resize, made before and undone after.
+        processes: Say device and precision.
+    """
+    execution = processes.execution
+    image = batch.image
+    if resize is not None:
+        image, _ = resize.forward(image, batch.valid)
+    with torch.autocast(execution.device, dtype=execution.dtype, enabled=execution.precision != "float32"):
+        output = float_output(network(image))
+    if resize is None:
+        return output
+    height, width = batch.target.shape[1:]
+    return Output(resize.undo(output.logits, (height, width)), output.auxiliary)

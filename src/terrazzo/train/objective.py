@@ -1,0 +1,69 @@
+"""What one batch asks of a network: its forward pass and its loss, as one module."""
+
+import random
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+
+from terrazzo.losses import Loss
+from terrazzo.models.architecture import Network
+from terrazzo.models.output import Output
+
+__all__ = ["Objective", "float_output", "seed_step"]
+
+
+class Objective(torch.nn.Module):
+    """A network and its loss.
+
+    One module, so that processes that train together meet in one forward pass whatever records a network's `Output`
+    holds.
+
+    Args:
+        network: Trained in place.
+        loss: Of its answers.
+        class_weights: Weight of each class in the loss; None for equal weights.
+    """
+
+    class_weights: torch.Tensor | None
+
+    def __init__(
+        self, network: Network, loss: Loss, class_weights: Float[torch.Tensor, " class"] | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(
+        self,
+        image: Float[torch.Tensor, "batch band y x"],
+        target: Int64[torch.Tensor, "batch y x"],
+        ignored: Bool[torch.Tensor, "batch y x"],
+    ) -> Float[torch.Tensor, ""]:
+        """Return the mean loss of a batch, computed in float32 whatever the network computes in."""
+        output = self.network(image)
+        with torch.autocast(image.device.type, enabled=False):
+            loss: torch.Tensor = self.loss(float_output(output), target, ignored, self.class_weights)
+            return loss
+
+
+def float_output(output: Output) -> Output:
+    """Return an answer with float32 logits; auxiliary records stay as they are, the losses convert them."""
+    return Output(output.logits.float(), output.auxiliary)
+
+
+def seed_step(seed: int, step: int, *, part: int = 0, rank: int = 0) -> None:
+    """Seed every global generator for one batch: dropout and the like are functions of these numbers alone.
+
+    Args:
+        seed: Of the run.
+        step: Update.
+        part: Batch within the update.
+        rank: Process.
+    """
+    mixed = int(np.random.SeedSequence([seed, step, part, rank]).generate_state(1, np.uint64)[0])
+    torch.manual_seed(mixed & (2**63 - 1))
+    random.seed(mixed)
+    # Networks of plug-ins may draw from NumPy's global generator; ours do not.
+    np.random.seed(mixed & (2**32 - 1))  # noqa: NPY002

@@ -1,0 +1,271 @@
+"""A training under way: what it is made of, how it is taken up again, saved, and what follows from a saved epoch."""
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
+
+from terrazzo.bundle import Bundle
+from terrazzo.data.sample import PatchKey
+from terrazzo.data.sampler import balanced_weights, training_batches
+from terrazzo.data.statistics import class_weights
+from terrazzo.errors import ConfigError, TrainingError
+from terrazzo.models.architecture import Network
+from terrazzo.storage import atomic_path
+from terrazzo.train.checkpoint import (
+    Checkpoint,
+    RunState,
+    flatten_optimizer,
+    load_checkpoint,
+    restore_optimizer,
+    save_checkpoint,
+)
+from terrazzo.train.distributed import Processes
+from terrazzo.train.evaluation import Examination
+from terrazzo.train.folder import RunFolder
+from terrazzo.train.job import TrainingJob
+from terrazzo.train.objective import Objective
+from terrazzo.train.track import Events, package_versions, write_log
+
+__all__ = ["Session", "begin", "save", "settle"]
+
+DEBUG_UPDATES, DEBUG_BATCHES = 4, 2
+"""Updates of an epoch and batches of a validation in a debug-size run."""
+
+
+@dataclass
+class Session:
+    """A training under way.
+
+    Attributes:
+        job: What was asked for.
+        folder: Where it is kept.
+        processes: Who takes part.
+        network: Trained in place, on the device.
+        objective: The network and its loss, set up by Fabric.
+        optimizer: Set up by Fabric.
+        class_weights: In the loss; None for equal ones.
+        rows: Training patches.
+        chances: How likely each of them is drawn; None where each comes once an epoch.
+        state: Where the run stands.
+        events: TensorBoard's files; None in processes that write nothing.
+        resumed: Whether it went on from a checkpoint.
+        loss_sum: Of this process in the epoch under way: loss times patches.
+        patches: Of this process in the epoch under way.
+    """
+
+    job: TrainingJob
+    folder: RunFolder
+    processes: Processes
+    network: Network
+    objective: _FabricModule
+    optimizer: _FabricOptimizer
+    class_weights: torch.Tensor | None
+    rows: list[int]
+    chances: list[float] | None
+    state: RunState
+    events: Events | None = None
+    resumed: bool = False
+    loss_sum: float = 0.0
+    patches: int = 0
+    parameters: list[torch.nn.Parameter] = field(default_factory=list)
+
+    def updates(self, epoch: int) -> list[list[list[PatchKey]]]:
+        """Return this process's epoch: for each update its batches, for each batch its patches."""
+        settings = self.job.settings
+        batches = training_batches(
+            self.rows,
+            weights=self.chances,
+            seed=self.job.seed,
+            epoch=epoch,
+            batch_size=settings.batch_size,
+            rank=self.processes.rank,
+            world_size=self.processes.world_size,
+        )
+        groups = [batches[first : first + settings.accumulate] for first in range(0, len(batches), settings.accumulate)]
+        return groups[:DEBUG_UPDATES] if settings.debug else groups
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of every epoch."""
+        return len(self.updates(0))
+
+    @property
+    def validates(self) -> bool:
+        """Whether the data has validation patches."""
+        return bool(self.job.prepared.index.rows("val"))
+
+    def examination(self, limit: int | None = None) -> Examination:
+        """Return what validation measures."""
+        job, settings = self.job, self.job.settings
+        return Examination(
+            split="val",
+            normalisation=job.input_normalisation,
+            batch_size=settings.evaluation_batch_size or settings.batch_size,
+            loss=job.loss,
+            class_weights=self.class_weights,
+            resize=job.augmentation.resize,
+            worst=settings.worst_samples,
+            limit=DEBUG_BATCHES if settings.debug and limit is None else limit,
+        )
+
+
+def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
+    """Build everything from the job, and put the newest checkpoint into it where there is one.
+
+    Raises:
+        ConfigError: The monitored figure is not measured.
+        TrainingError: The checkpoint is damaged, or belongs to other data or another number of processes.
+    """
+    prepared, settings = job.prepared, job.settings
+    rows = prepared.training_rows()
+    if settings.sampling == "balanced":
+        chances: list[float] | None = balanced_weights(prepared.index, rows).tolist()
+    else:
+        chances = None
+    torch.manual_seed(job.seed)
+    network = job.architecture.build(bands=len(prepared.bands), classes=len(prepared.classes))
+    weights = _class_weights(job)
+    optimizer = job.optimizer.build(network)
+    objective, optimizer = processes.fabric.setup(Objective(network, job.loss, weights), optimizer)
+    state = RunState(fingerprint=prepared.fingerprint, world_size=processes.world_size)
+    session = Session(job, folder, processes, network, objective, optimizer, weights, rows, chances, state)
+    session.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    _check_monitor(session)
+    if folder.last.is_file():
+        _resume(session, load_checkpoint(folder.last))
+    if processes.first:
+        session.events = Events(folder.events, session.state.events)
+        if session.resumed:
+            settle(job, folder, session.state)
+    return session
+
+
+def _class_weights(job: TrainingJob) -> torch.Tensor | None:
+    if job.settings.class_weights == "none":
+        return None
+    counts = job.prepared.pixel_counts["train"]
+    return torch.as_tensor(class_weights(counts, job.settings.class_weights), dtype=torch.float32)
+
+
+def _check_monitor(session: Session) -> None:
+    """Refuse, before any work, a figure that will not be measured."""
+    names = ["train_loss"]
+    if session.validates:
+        names += ["val_loss", "val_miou", "val_accuracy", "val_mean_accuracy", "val_frequency_weighted_iou"]
+        names += [f"val_iou_{name}" for name in session.job.prepared.classes.names]
+        names += ["val_foreground_iou"] if len(session.job.prepared.classes) == 2 else []
+    figure = session.job.settings.monitor.figure
+    if figure not in names:
+        reason = "" if session.validates else " The data has no validation patches."
+        raise ConfigError(
+            f"train.monitor is {figure!r}, which is not measured.{reason} Choose from {', '.join(names)}."
+        )
+
+
+def _resume(session: Session, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint into a freshly built session."""
+    state, processes = checkpoint.state, session.processes
+    if state.fingerprint != session.job.prepared.fingerprint:
+        raise TrainingError(
+            f"{session.folder.path} was trained on data with the fingerprint {state.fingerprint[:12]}, but the "
+            f"prepared data in {session.job.prepared.folder} has {session.job.prepared.fingerprint[:12]}; give the run "
+            "another name, or prepare the data as it was."
+        )
+    if state.world_size != processes.world_size:
+        raise TrainingError(
+            f"{session.folder.path} was begun by {state.world_size} processes and is now taken up by "
+            f"{processes.world_size}; the same number is needed for the same result."
+        )
+    try:
+        session.network.load_state_dict(checkpoint.weights, strict=True)
+    except RuntimeError as error:
+        raise TrainingError(f"{session.folder.last} does not fit the network: {error}") from error
+    restore_optimizer(session.optimizer.optimizer, checkpoint)
+    if processes.scaler is not None and state.scaler:
+        processes.scaler.load_state_dict(dict(state.scaler))
+    if state.batch:
+        total, patches = state.partial[processes.rank]
+        session.loss_sum, session.patches = total, int(patches)
+    session.state, session.resumed = state, True
+
+
+def save(session: Session) -> None:
+    """Write the newest checkpoint; the first process does, all must call."""
+    processes = session.processes
+    partial = processes.each(torch.tensor([session.loss_sum, session.patches], dtype=torch.float64))
+    if processes.first:
+        tensors, numbers = flatten_optimizer(session.optimizer.optimizer)
+        session.state = replace(
+            session.state,
+            partial=tuple((float(total), float(patches)) for total, patches in partial.tolist()),
+            events=session.events.sizes() if session.events is not None else {},
+            scaler=processes.scaler.state_dict() if processes.scaler is not None else {},
+            numbers=numbers,
+        )
+        save_checkpoint(session.folder.last, Checkpoint(session.state, session.network.state_dict(), tensors))
+    processes.wait()
+
+
+def settle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
+    """Make what follows from a saved state: log.csv, kept checkpoints, the bundle. Doing it again changes nothing.
+
+    A run that was killed between saving and settling settles when it is taken up again.
+    """
+    write_log(folder.log, state.history)
+    at_epoch_end = state.batch == 0 and state.epoch > 0
+    names = {best.epoch: folder.best(best.epoch) for best in state.best}
+    every = job.settings.keep.every
+    if at_epoch_end and state.epoch in names:
+        _link(folder.last, names[state.epoch])
+    if at_epoch_end and every is not None and state.epoch % every == 0:
+        _link(folder.last, folder.kept(state.epoch))
+    for path in folder.checkpoints.glob("best-*.safetensors"):
+        if path not in names.values():
+            path.unlink()
+    if state.best and (not folder.bundle.is_file() or (at_epoch_end and state.best[0].epoch == state.epoch)):
+        _write_bundle(job, folder, state)
+
+
+def _link(source: Path, goal: Path) -> None:
+    """Give a file a second name; a copy where the file system knows no links."""
+    if goal.exists() and goal.samefile(source):
+        return
+    with atomic_path(goal) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            with contextlib.suppress(shutil.SameFileError):
+                shutil.copyfile(source, temporary)
+
+
+def _write_bundle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
+    """Write the best epoch as a model file."""
+    best, prepared = state.best[0], job.prepared
+    row: dict[str, float | int | None] = next((row for row in state.history if row["epoch"] == best.epoch), {})
+    Bundle(
+        architecture=job.architecture.without_pretraining(),
+        bands=prepared.bands,
+        classes=prepared.classes,
+        normalisation=job.input_normalisation,
+        patch_size=prepared.patch_size,
+        resolution_m=prepared.resolution_m,
+        weights=load_checkpoint(folder.best(best.epoch)).weights,
+        training={
+            "run": job.name,
+            "epoch": best.epoch,
+            "monitor": job.settings.monitor.figure,
+            "value": best.value,
+            # Wall time would make files of equal trainings differ.
+            "figures": {name: value for name, value in row.items() if name != "seconds"},
+            "seed": job.seed,
+            "data": prepared.fingerprint,
+        },
+        versions=package_versions(),
+        licence=job.licence,
+        resize=job.augmentation.resize,
+    ).save(folder.bundle)

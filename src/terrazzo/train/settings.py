@@ -1,0 +1,109 @@
+"""Settings of training and of evaluation."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from terrazzo.record import Record
+
+__all__ = ["EvaluateSettings", "KeepSettings", "Monitor", "TrainSettings"]
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastZero = Annotated[int, Field(ge=0)]
+Split = Literal["train", "val", "calibrate", "test"]
+
+
+class Monitor(Record):
+    """The figure that says which epoch is best."""
+
+    figure: str = "val_miou"
+    """Any figure of log.csv, such as val_miou, val_loss, val_accuracy or val_iou_<class>."""
+    mode: Literal["auto", "max", "min"] = "auto"
+    """Whether more or less is better; auto takes less for a figure that ends in `loss`, else more."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """An epoch counts as better for early stopping only by more than this."""
+    patience: AtLeastOne | None = None
+    """Stop after so many epochs without a better one; null never stops early."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_figure(cls, value: object) -> object:
+        """Accept `monitor: val_loss` for `monitor: {figure: val_loss}`."""
+        return {"figure": value} if isinstance(value, str) else value
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        if self.mode == "auto":
+            return -1 if self.figure.endswith("loss") else 1
+        return 1 if self.mode == "max" else -1
+
+
+class KeepSettings(Record):
+    """Which checkpoints stay, besides the last."""
+
+    best: AtLeastOne = 1
+    """How many of the best epochs."""
+    every: AtLeastOne | None = None
+    """Every so many epochs; null keeps none of them."""
+
+
+class TrainSettings(Record):
+    """How a model is trained."""
+
+    enable: bool = True
+    """Whether `run` trains."""
+    epochs: AtLeastOne = 50
+    """Passes over the training patches."""
+    batch_size: AtLeastOne = 8
+    """Patches of one batch of one process."""
+    accumulate: AtLeastOne = 1
+    """Batches of one update of the weights; an epoch's last update may have fewer."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest norm of all gradients together; longer ones are shortened to it. null leaves them."""
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    """How patches are drawn: each once an epoch, or rare classes more often."""
+    class_weights: Literal["none", "inverse", "median"] = "none"
+    """Weights of the classes in the loss, from the labelled pixels of the training split."""
+    evaluation_batch_size: AtLeastOne | None = None
+    """Patches of one validation batch; null takes batch_size."""
+    monitor: Monitor = Monitor()
+    """What chooses the best epoch, and when to stop early."""
+    keep: KeepSettings = KeepSettings()
+    """Which checkpoints stay."""
+    checkpoint_every_steps: AtLeastOne | None = None
+    """Also save within an epoch, every so many updates; null saves at its end only."""
+    worst_samples: AtLeastZero = 4
+    """Worst validation samples shown each epoch (image, label, prediction, error)."""
+    log_every: AtLeastOne = 20
+    """Updates between two points of the curves in TensorBoard."""
+    sanity_batches: AtLeastZero = 1
+    """Validation batches tried before the first epoch, so that what is broken there shows at once."""
+    debug: bool = False
+    """A debug-size run: at most 2 epochs of 4 updates and 2 validation batches."""
+    profile: AtLeastZero = 0
+    """Updates of the first epoch to profile into profile.json (Chrome trace); 0 for none."""
+
+    @model_validator(mode="after")
+    def _monitor_is_measured(self) -> "TrainSettings":
+        if self.monitor.figure in ("epoch", "lr", "seconds", ""):
+            raise ValueError(f"monitor.figure {self.monitor.figure!r} says nothing about a model; use val_miou")
+        return self
+
+    @property
+    def epochs_to_run(self) -> int:
+        """Epochs of this run, `debug` considered."""
+        return min(self.epochs, 2) if self.debug else self.epochs
+
+
+class EvaluateSettings(Record):
+    """How a trained model is judged."""
+
+    enable: bool = True
+    """Whether `run` evaluates."""
+    splits: tuple[Split, ...] = ("val", "test")
+    """Splits to judge on; those that the data lacks are left out and named."""
+    batch_size: AtLeastOne = 8
+    """Patches of one batch; the confusion counts do not depend on it."""
+    worst_samples: AtLeastZero = 8
+    """Worst samples to draw for each split (image, label, prediction, error)."""
