@@ -35,11 +35,12 @@ SMALLEST_SCALE = 1.0
 """A float16 run whose loss scale falls below this overflows without any scaling: its gradients are not finite."""
 
 
-def fit(job: TrainingJob, *, listener: Listener = silent) -> TrainSummary:
+def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Listener = silent) -> TrainSummary:
     """Train a model, or go on with the run that the folder holds.
 
     Args:
         job: All that decides what is trained.
+        processes: Those already started, which did something together before; started here if None.
         listener: Told of progress by the first process.
 
     Raises:
@@ -47,7 +48,7 @@ def fit(job: TrainingJob, *, listener: Listener = silent) -> TrainSummary:
         ConfigError: The machine lacks what was asked for, or the monitored figure is not measured.
         LockedError: Another process trains in the folder.
     """
-    processes = start(job.machine)
+    processes = processes or start(job.machine)
     told = listener if processes.first else silent
     folder, settings = RunFolder(job.folder), job.settings
     with folder.held() if processes.first else contextlib.nullcontext():

@@ -1,0 +1,33 @@
+"""The public verbs: each takes a configuration apart, hands every room the records it needs, and returns a summary."""
+
+from terrazzo.phases.demo import demo
+from terrazzo.phases.evaluate import evaluate
+from terrazzo.phases.predict import predict
+from terrazzo.phases.prepare import prepare
+from terrazzo.phases.run import run
+from terrazzo.phases.summary import (
+    DemoSummary,
+    EvaluateSummary,
+    PredictSummary,
+    PrepareSummary,
+    RunSummary,
+    Summary,
+    TrainingSummary,
+)
+from terrazzo.phases.train import train
+
+__all__ = [
+    "DemoSummary",
+    "EvaluateSummary",
+    "PredictSummary",
+    "PrepareSummary",
+    "RunSummary",
+    "Summary",
+    "TrainingSummary",
+    "demo",
+    "evaluate",
+    "predict",
+    "prepare",
+    "run",
+    "train",
+]

@@ -1,0 +1,65 @@
+"""The verb `predict`: lay a bundle over scenes of any size."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from terrazzo.bundle import Bundle
+from terrazzo.config import RunConfig
+from terrazzo.logs import configure_logging
+from terrazzo.machine import MachineSettings
+from terrazzo.phases.evaluate import run_config_of
+from terrazzo.phases.summary import PredictSummary, plain
+from terrazzo.progress import Listener, silent
+from terrazzo.scene import map_scenes
+from terrazzo.scene.settings import PredictSettings
+
+__all__ = ["predict"]
+
+
+def predict(
+    model: Path,
+    inputs: Sequence[Path | str],
+    out: Path,
+    *,
+    settings: PredictSettings | None = None,
+    machine: MachineSettings | None = None,
+    listener: Listener = silent,
+) -> PredictSummary:
+    """Map scenes.
+
+    Args:
+        model: A bundle, or a run folder, which stands for its best bundle.
+        inputs: Rasters, folders of them, or patterns.
+        out: Folder for the maps, or the one map's file (.tif or .png).
+        settings: How to map; the run folder's own if None, else the defaults.
+        machine: What to compute on; likewise.
+        listener: Receives progress.
+
+    Returns:
+        Each scene's map, pixels, class shares and time; also `summary.json` in the folder.
+
+    Raises:
+        ContractError: A scene's bands do not fit the bundle.
+        DataError: A scene cannot be read; nothing is written for it.
+    """
+    begun = time.monotonic()
+    config: RunConfig | None = run_config_of(model)
+    if config is not None:
+        configure_logging(config.logging)
+    bundle = Bundle.load(model)
+    found = map_scenes(
+        bundle,
+        [str(path) for path in inputs],
+        out,
+        settings=settings or (config.predict if config else PredictSettings()),
+        machine=machine or (config.machine if config else MachineSettings()),
+        listener=listener,
+    )
+    maps: tuple[dict[str, Any], ...] = tuple(plain(scene) for scene in found)
+    folder = out.parent if out.suffix else out
+    summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=maps)
+    if not out.suffix:
+        summary.save()
+    return summary

@@ -1,0 +1,147 @@
+"""The verb `run`: every enabled phase of a configuration, in order and timed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from terrazzo.config import RunConfig
+from terrazzo.errors import ConfigError
+from terrazzo.logs import configure_logging, is_leader, timed
+from terrazzo.phases.evaluate import evaluate
+from terrazzo.phases.predict import predict
+from terrazzo.phases.prepare import prepare
+from terrazzo.phases.summary import PhaseTiming, RunSummary
+from terrazzo.phases.train import train
+from terrazzo.progress import Listener, silent
+from terrazzo.report import write_report
+
+__all__ = ["run"]
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class _Story:
+    """What has happened so far."""
+
+    listener: Listener
+    phases: list[PhaseTiming] = field(default_factory=list)
+
+    def do(self, name: str, work: Callable[[], Result]) -> Result:
+        """Do a phase and note its time."""
+        with timed(name) as timing:
+            result = work()
+        self.phases.append(PhaseTiming(name, timing.seconds, None))
+        return result
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note why a phase was left out."""
+        self.phases.append(PhaseTiming(name, 0.0, reason))
+
+
+def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
+    """Do the enabled phases: prepare, train, evaluate, predict.
+
+    Each can be done alone by its own verb. Calling `run` again goes on where it stopped: data that has not changed is
+    not prepared again, and training takes up its last checkpoint.
+
+    Args:
+        config: The configuration.
+        listener: Receives progress.
+
+    Returns:
+        Each phase with its time or the reason it was skipped, scores, maps; also `summary.json` and `report.html` in
+        the run folder.
+
+    Raises:
+        ConfigError: A phase needs what an earlier, disabled one would have made.
+    """
+    configure_logging(config.logging, config.folder)
+    begun = time.monotonic()
+    story = _Story(listener)
+    _prepare(config, story)
+    bundle = _train(config, story)
+    scores = _evaluate(config, story, bundle)
+    maps = _predict(config, story, bundle)
+    summary = RunSummary(
+        folder=config.folder,
+        seconds=time.monotonic() - begun,
+        name=config.name,
+        phases=tuple(story.phases),
+        miou=scores,
+        bundle=bundle,
+        maps=maps,
+        report=config.folder / "report.html",
+    )
+    if is_leader():
+        summary.save()
+        write_report(config.folder)
+    return summary
+
+
+def _prepare(config: RunConfig, story: _Story) -> None:
+    if not config.prepare.enable:
+        story.skip("prepare", "prepare.enable is false")
+    elif is_leader():
+        story.do("prepare", lambda: prepare(config, listener=story.listener))
+
+
+def _train(config: RunConfig, story: _Story) -> Path | None:
+    """Return the bundle that training left, now or earlier."""
+    if config.train.enable:
+        return story.do("train", lambda: train(config, listener=story.listener)).bundle
+    story.skip("train", "train.enable is false")
+    earlier = config.folder / "bundle.safetensors"
+    return earlier if earlier.is_file() else None
+
+
+def _evaluate(config: RunConfig, story: _Story, bundle: Path | None) -> dict[str, float]:
+    if not config.evaluate.enable:
+        story.skip("evaluate", "evaluate.enable is false")
+        return {}
+    _require_bundle(config, bundle, "evaluate")
+    present = _splits(config)
+    scores = {}
+    for split in config.evaluate.splits:
+        if split in present:
+            name = f"evaluate {split}"
+            scores[split] = story.do(
+                name, lambda: evaluate(config.folder, config, split=split, listener=story.listener)  # noqa: B023
+            ).miou
+        else:
+            story.skip(f"evaluate {split}", "the data has no such split")
+    return scores
+
+
+def _splits(config: RunConfig) -> tuple[str, ...]:
+    from terrazzo.data.prepare import open_prepared
+
+    return open_prepared(config.prepare.folder).catalog.splits
+
+
+def _predict(config: RunConfig, story: _Story, bundle: Path | None) -> tuple[Path, ...]:
+    """Map on the first process alone; the others have nothing to wait for."""
+    settings = config.predict
+    if not settings.enable:
+        story.skip("predict", "predict.enable is false")
+        return ()
+    _require_bundle(config, bundle, "predict")
+    if not is_leader():
+        return ()
+    out = settings.out or config.folder / "predict"
+    found = story.do(
+        "predict",
+        lambda: predict(
+            config.folder, settings.inputs, out, settings=settings, machine=config.machine, listener=story.listener
+        ),
+    )
+    return tuple(Path(scene["out"]) for scene in found.maps)
+
+
+def _require_bundle(config: RunConfig, bundle: Path | None, phase: str) -> None:
+    if bundle is None:
+        raise ConfigError(
+            f"{phase}.enable is true, but {config.folder} holds no bundle and train.enable is false; train first."
+        )

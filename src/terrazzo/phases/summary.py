@@ -1,0 +1,200 @@
+"""What each public verb returns: figures, seconds and paths, ready for a terminal, a file or a program."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from terrazzo.storage import write_json
+
+__all__ = [
+    "DemoSummary",
+    "EvaluateSummary",
+    "PhaseTiming",
+    "PredictSummary",
+    "PrepareSummary",
+    "RunSummary",
+    "Summary",
+    "TrainingSummary",
+    "plain",
+]
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: paths as text, records as mappings, a score that does not exist as null.
+
+    >>> plain({"map": Path("a.tif"), "iou": (0.5, float("nan"))})
+    {'map': 'a.tif', 'iou': [0.5, None]}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a verb did.
+
+    Attributes:
+        folder: Where its results lie; `summary.json` in it holds this summary.
+        seconds: Wall time.
+    """
+
+    folder: Path
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return figures, seconds and paths as plain data."""
+        content: dict[str, Any] = plain(self)
+        return content
+
+    def save(self) -> Path:
+        """Write `summary.json` into the folder and return its path."""
+        path = self.folder / "summary.json"
+        write_json(path, self.as_dict())
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSummary(Summary):
+    """What `prepare` found.
+
+    Attributes:
+        images: Images by split.
+        patches: Patches by split.
+        bands: Band names in channel order.
+        classes: Class names in order.
+        warnings: What a person should look at.
+        previews: Pictures written by `preview`.
+        fingerprint: Identity of settings and data.
+    """
+
+    images: dict[str, int]
+    patches: dict[str, int]
+    bands: tuple[str, ...]
+    classes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    previews: tuple[Path, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSummary(Summary):
+    """What `train` reached.
+
+    Attributes:
+        epochs: Epochs trained in all, earlier starts of the same run included.
+        steps: Optimiser steps in all.
+        monitor: Figure that chose the best epoch.
+        best_epoch: Epoch of the best value, counted from 1.
+        best_value: That value; NaN where nothing was monitored.
+        bundle: The model file of the best epoch.
+        report: The page to look at.
+    """
+
+    epochs: int
+    steps: int
+    monitor: str
+    best_epoch: int
+    best_value: float
+    bundle: Path
+    report: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSummary(Summary):
+    """What `evaluate` measured on one split.
+
+    Attributes:
+        split: Split role.
+        images: Images in it.
+        pixels: Labelled pixels, each counted once.
+        miou: Mean intersection over union of the classes present.
+        scores: All scores, as `terrazzo.metrics.Scores.as_dict` gives them, with class colours.
+        confusion: Counts, rows label, columns prediction.
+        loss: Mean loss over labelled pixels; None where no configuration names a loss.
+    """
+
+    split: str
+    images: int
+    pixels: int
+    miou: float
+    scores: dict[str, Any]
+    confusion: list[list[int]]
+    loss: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSummary(Summary):
+    """What `predict` mapped.
+
+    Attributes:
+        maps: One entry a scene: its path, its map, pixels, class shares, seconds.
+    """
+
+    maps: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class PhaseTiming:
+    """How long a phase of a run took, or why it was left out.
+
+    Attributes:
+        name: Phase.
+        seconds: Wall time; 0 where skipped.
+        skipped: Reason; None where it ran.
+    """
+
+    name: str
+    seconds: float
+    skipped: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary(Summary):
+    """What `run` did.
+
+    Attributes:
+        name: Run name.
+        phases: Each phase with its time, in order.
+        miou: Of each evaluated split.
+        bundle: The model file; None where training was skipped.
+        maps: Maps written.
+        report: The page to look at.
+    """
+
+    name: str
+    phases: tuple[PhaseTiming, ...]
+    miou: dict[str, float]
+    bundle: Path | None
+    maps: tuple[Path, ...]
+    report: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSummary(Summary):
+    """What `demo` made.
+
+    Attributes:
+        map: Class map of the unseen scene, a GeoTIFF.
+        picture: Scene, label and map side by side, a PNG.
+        report: The page to look at.
+        bundle: The trained model file.
+        miou: Mean intersection over union on the unseen scene.
+    """
+
+    map: Path
+    picture: Path
+    report: Path
+    bundle: Path
+    miou: float
