@@ -31,6 +31,9 @@ class Carried:
     reference: object
 
 
+_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes block style, in the records' order, without anchors."""
 
@@ -51,7 +54,14 @@ def _list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=numbers)
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Write text with the rarer line ends of Unicode in double quotes, where they are escaped and so survive."""
+    style = '"' if _LINE_ENDS & set(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
 _Dumper.add_representer(list, _list)
+_Dumper.add_representer(str, _text)
 
 # Text such as "1e-3" is a number to our reader, so it is quoted; what YAML 1.1 readers take for more than text is too.
 for _tag, _pattern in PLAIN_TYPES.items():
@@ -88,7 +98,7 @@ def carry(record: BaseModel, values: dict[str, Any], references: Mapping[Path, s
         # smallest part that both forms have.
         shared = common(written, path)
         found[shared] = Carried(shared, at(written, shared), at(spelled, shared))
-    return list(found.values())
+    return sorted(found.values(), key=lambda item: [str(part) for part in item.path])
 
 
 def dumped(record: BaseModel, carried: Sequence[Carried]) -> dict[str, Any]:
@@ -119,7 +129,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, ignore: S
 
 
 def _flat(value: object, path: Path = ()) -> dict[str, str]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and (value or not path):
         return {key: text for part, child in value.items() for key, text in _flat(child, (*path, str(part))).items()}
     if isinstance(value, list) and value:
         return {key: text for part, child in enumerate(value) for key, text in _flat(child, (*path, part)).items()}

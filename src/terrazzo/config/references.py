@@ -85,7 +85,8 @@ def resolve(tree: Node, defaults: dict[str, Any], issues: list[Issue]) -> Resolv
                 )
                 failed.add(path)
     for path in failed:
-        values = replaced(values, path, None)
+        # So OmegaConf knows that what depends on it has no value either.
+        values = replaced(values, path, _MISSING)
     completed = _under(defaults, _mapping(values))
     known = _dotted_keys(completed)
     container = OmegaConf.create(completed)
@@ -101,7 +102,7 @@ def resolve(tree: Node, defaults: dict[str, Any], issues: list[Issue]) -> Resolv
                 issues.append(Issue(node.place, path, message, "absent" if absent else "wrong"))
     sources = _Sources(tree, resolved)
     references = {path: sources.reference(path) for path in resolved if sources.depends(path)}
-    for path, _ in waiting:
+    for path in (*resolved, *failed):
         values = replaced(values, path, resolved.get(path))
     return Resolved(_mapping(values), references, frozenset(failed))
 

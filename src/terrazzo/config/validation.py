@@ -1,6 +1,7 @@
 """Resolved values -> a RunConfig, or every mistake with its place."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -20,6 +21,8 @@ __all__ = ["validate"]
 
 _EXPECTED = "Input should be "
 _LONGEST = 60
+_VARIABLE = re.compile(r"oc\.env:\s*(\w+)")
+_SHORTEST_SECRET = 3
 _WORDS = {
     "a valid string": "text",
     "a valid boolean": "true or false",
@@ -70,7 +73,8 @@ class _Describer:
             sentence = self._sentence(path, several)
             found.append(Issue(self._place(path), path, sentence, "absent" if absent else "wrong"))
         if all(details["type"] != "rule" for several in by_path.values() for details in several):
-            found += [Issue(self._place(path), path, text) for path, text in violations(self._sound_sections(broken))]
+            for path, message in violations(self._sound_sections(broken)):
+                found.append(Issue(self._place(path), path, self._without_secrets(message)))
         return found
 
     def _is_known(self, path: Path) -> bool:
@@ -111,7 +115,7 @@ class _Describer:
             quotes = " Put it in quotes." if _needs_quotes(several) else ""
             return f"expected {' or '.join(str(text) for text in expected)}, got {given}.{quotes}"
         message = next(_message(each) for each in several if not _expected(each))
-        return self._without_secret(path, message)
+        return self._without_secrets(message)
 
     def _shown(self, path: Path, value: object) -> str:
         """Show a value as YAML has it; one from the environment by its reference alone."""
@@ -124,12 +128,16 @@ class _Describer:
         text = json.dumps(value, ensure_ascii=False, default=str)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
-    def _without_secret(self, path: Path, message: str) -> str:
-        """Write references for what came from the environment, at the path and below it."""
-        for other, reference in self._resolved.references.items():
-            if other[: len(path)] == path:
-                value = at(self._resolved.values, other)
-                message = message.replace(str(value), reference) if str(value) else message
+    def _without_secrets(self, message: str) -> str:
+        """Write references for what came from the environment; a rule's sentence may quote any part of it."""
+        secrets: dict[str, str] = {}
+        for path, reference in self._resolved.references.items():
+            secrets[str(at(self._resolved.values, path))] = reference
+            for name in _VARIABLE.findall(reference):
+                secrets[os.environ.get(name, "")] = f"${{oc.env:{name}}}"
+        for value in sorted(secrets, key=len, reverse=True):
+            if len(value) >= _SHORTEST_SECRET:
+                message = message.replace(value, secrets[value])
         return message
 
     def _sound_sections(self, broken: set[str | int]) -> dict[str, Any]:
@@ -173,7 +181,7 @@ def _expected(details: ErrorDetails) -> str:
     message = details["msg"]
     if not message.startswith(_EXPECTED):
         return ""
-    words = re.split(r", (?:unable to parse|got a)", message.removeprefix(_EXPECTED))[0]
+    words = re.split(r", (?:unable to|got a)", message.removeprefix(_EXPECTED))[0]
     for theirs, ours in _WORDS.items():
         words = words.replace(theirs, ours)
     return words
