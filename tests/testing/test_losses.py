@@ -31,7 +31,6 @@ class Broken(Loss):
             return right.detach() + 0 * logits.sum()
         return {
             "no gradient": right.detach(),
-            "vector": right.expand(3),
             "nan": right * float("nan"),
         }[self.defect]
 
@@ -67,11 +66,25 @@ class Half(Loss):
         return right.to(output.logits.dtype).float()
 
 
+class Vector(Loss):
+    """Answers one value a class."""
+
+    name: Literal["vector"] = "vector"
+    """A defect."""
+
+    def __call__(self, output, target, ignored, class_weights=None):
+        return output.logits.mean(dim=(0, 2, 3))
+
+
+def test_a_loss_that_is_no_scalar_is_found():
+    with pytest.raises(AssertionError, match="float32 scalar"):
+        check_loss(Vector())
+
+
 @pytest.mark.parametrize(
     ("defect", "complaint"),
     [
         ("no gradient", "carry a gradient"),
-        ("vector", "float32 scalar"),
         ("nan", "gradient must be finite|finite and at least 0"),
         ("negative", "at least 0"),
         ("flat", "must have a gradient"),

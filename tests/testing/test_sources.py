@@ -59,7 +59,7 @@ CALLS: list[int] = []
 
 
 def test_a_folder_of_pairs_conforms(folder):
-    check_source(FolderSource(root=folder))
+    check_source(FolderSource(folder=folder))
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_a_folder_of_pairs_conforms(folder):
 )
 def test_each_defect_is_found(folder, defect, complaint):
     with pytest.raises(AssertionError, match=complaint):
-        check_source(Broken(root=folder, defect=defect))
+        check_source(Broken(folder=folder, defect=defect))

@@ -1,5 +1,6 @@
 """The suite for transforms passes all of ours and finds each defect that it claims to find."""
 
+import copy
 from dataclasses import replace
 from typing import Literal
 
@@ -33,7 +34,10 @@ class Broken(Transform):
         if self.defect == "not finite":
             return replace(sample, image=image / 0)
         if self.defect == "size":
-            return replace(sample, target=target[:, 1:])
+            shorter = copy.copy(sample)
+            # Around the shapes that the test run enforces and a user's run does not.
+            object.__setattr__(shorter, "target", target[:, 1:])
+            return shorter
         return replace(sample, image=image.flip(-1), target=target.flip(-1), valid=valid.flip(-1))
 
 
@@ -43,12 +47,8 @@ def test_a_sound_transform_passes():
 
 @pytest.mark.parametrize("name", AUGMENTATIONS.names())
 def test_every_listed_transform_conforms(name):
-    settings = {"size": 12} if name == "scale_crop" else {}
-    if name == "resize":
-        settings = {"factor": 0.5}
-    record = AUGMENTATIONS.find(name)
-    known = {key: value for key, value in settings.items() if key in record.model_fields}
-    check_transform(record.model_validate({"name": name, **known}))
+    size = {"height": 10, "width": 30} if name == "resize" else {}
+    check_transform(AUGMENTATIONS.create(name, **size))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from terrazzo.models.architecture import Architecture, Network, Pretraining
 from terrazzo.models.normalisation_layers import allow_single_values
 from terrazzo.models.output import Output
 from terrazzo.models.padding import crop, pad, padded
+from terrazzo.models.pooling import make_pooling_repeatable
 from terrazzo.models.smp_weights import EncoderWeights
 from terrazzo.record import nearest
 
@@ -99,6 +100,7 @@ class Smp(Architecture):
         """
         model = self._model(bands, classes)
         allow_single_values(model)
+        make_pooling_repeatable(model)
         multiple: int = cast("Any", model).encoder.output_stride
         if self.architecture == "dpt":
             # The library asks for the patch size alone, but its decoder also halves what it doubles later.
