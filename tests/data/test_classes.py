@@ -169,7 +169,8 @@ def test_ignored_pixels_never_become_a_class():
 
 
 @pytest.mark.parametrize(
-    ("count", "ignore", "dtype"), [(2, 255, np.uint8), (254, 255, np.uint8), (255, 65535, np.uint16), (300, 65535, np.uint16)]
+    ("count", "ignore", "dtype"),
+    [(2, 255, np.uint8), (254, 255, np.uint8), (255, 65535, np.uint16), (300, 65535, np.uint16)],
 )
 def test_target_is_16_bit_above_254_classes(count, ignore, dtype):
     classes = Classes(items=[f"class {number}" for number in range(count)], ignore_values=[1000], unlisted="ignore")
@@ -205,7 +206,10 @@ def test_labels_by_value_refuse_colour_masks():
 
 def test_encode_writes_index_source_and_colour():
     classes = Classes(
-        items=[{"name": "a", "values": [10, 11], "colour": "#010203"}, {"name": "b", "values": [300], "colour": "#040506"}],
+        items=[
+            {"name": "a", "values": [10, 11], "colour": "#010203"},
+            {"name": "b", "values": [300], "colour": "#040506"},
+        ],
         ignore_values=[7],
         ignore_colours=["#FFFFFF"],
     )

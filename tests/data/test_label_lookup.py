@@ -15,9 +15,7 @@ RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 
 def colour_lookup(colours=(RED, GREEN), match="exact", tolerance=0.0):
-    return ColourLookup(
-        colours, range(len(colours)), open_code=OPEN, dtype=np.uint8, match=match, tolerance=tolerance
-    )
+    return ColourLookup(colours, range(len(colours)), open_code=OPEN, dtype=np.uint8, match=match, tolerance=tolerance)
 
 
 def value_lookup(values, match="exact", tolerance=0.0):
@@ -83,7 +81,9 @@ def test_colours_need_8_bit_labels():
         colour_lookup()(np.zeros((3, 1, 1), dtype=np.uint16))
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "uint32", "int64", "uint64", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "uint16", "int16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+)
 def test_values_of_every_type_are_found(dtype):
     codes, unlisted = value_lookup((7, 3))(np.array([[[3, 7, 9, 3]]], dtype=dtype))
     assert codes.tolist() == [[1, 0, OPEN, 1]]
@@ -104,7 +104,9 @@ def test_a_value_beyond_the_label_type_is_no_error():
 def test_values_binarised_and_nearest():
     codes, _ = value_lookup((0, 255), match="binarise")(np.array([[[0, 127, 128, 250]]], dtype=np.uint8))
     assert codes.tolist() == [[0, 0, 1, 1]]
-    codes, unlisted = value_lookup((10, 20), match="nearest", tolerance=4.0)(np.array([[[6, 14, 15, 16]]], dtype=np.uint8))
+    codes, unlisted = value_lookup((10, 20), match="nearest", tolerance=4.0)(
+        np.array([[[6, 14, 15, 16]]], dtype=np.uint8)
+    )
     assert codes.tolist() == [[0, 0, OPEN, 1]]
     assert unlisted == {"15": 1}
 

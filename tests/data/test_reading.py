@@ -24,8 +24,16 @@ RGB = Bands(items=tuple(Band(name=name) for name in ("red", "green", "blue")))
 def tiff(path, values, **profile):
     height, width = values.shape[1:]
     with rasterio.open(
-        path, "w", driver="GTiff", count=len(values), height=height, width=width, dtype=values.dtype,
-        transform=Affine(2, 0, 9, 0, -2, 9), crs="EPSG:32633", **profile,
+        path,
+        "w",
+        driver="GTiff",
+        count=len(values),
+        height=height,
+        width=width,
+        dtype=values.dtype,
+        transform=Affine(2, 0, 9, 0, -2, 9),
+        crs="EPSG:32633",
+        **profile,
     ) as file:
         file.write(values)
     return path
@@ -100,8 +108,11 @@ def test_a_pixel_is_valid_where_every_selected_band_is(tmp_path, tiled):
     further = np.full((1, 32, 40), 7, dtype=np.float32)
     further[0, 10, 11] = np.nan
     entry = entry_of(
-        tiff(tmp_path / "a.tif", image, nodata=65535, **tiled), None, (tiff(tmp_path / "b.tif", further, **tiled),),
-        (32, 40), ("one", "two"),
+        tiff(tmp_path / "a.tif", image, nodata=65535, **tiled),
+        None,
+        (tiff(tmp_path / "b.tif", further, **tiled),),
+        (32, 40),
+        ("one", "two"),
     )
     names = ("one", "two", "extra_1")
     bands = Bands(items=tuple(Band(name=name, dtype="uint16") for name in names))

@@ -8,7 +8,8 @@ from terrazzo.data.sources.folder import FolderSource
 
 
 @pytest.mark.parametrize(
-    ("settings", "step"), [({}, 256), ({"size": 8, "stride": 3}, 3), ({"size": 8, "overlap": 2}, 6), ({"size": 8, "stride": 20}, 20)]
+    ("settings", "step"),
+    [({}, 256), ({"size": 8, "stride": 3}, 3), ({"size": 8, "overlap": 2}, 6), ({"size": 8, "stride": 20}, 20)],
 )
 def test_step(settings, step):
     assert PatchSettings(**settings).step == step

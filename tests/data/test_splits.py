@@ -47,7 +47,9 @@ def test_images_keep_their_role_when_others_join(names, seed):
 
 
 def test_shares_come_out_near_the_fractions():
-    drawn = Counter(drawn_role(str(n), {"train": 0.6, "val": 0.1, "calibrate": 0.1, "test": 0.2}, 0) for n in range(4000))
+    drawn = Counter(
+        drawn_role(str(n), {"train": 0.6, "val": 0.1, "calibrate": 0.1, "test": 0.2}, 0) for n in range(4000)
+    )
     assert abs(drawn["train"] / 4000 - 0.6) < 0.03
     assert abs(drawn["test"] / 4000 - 0.2) < 0.03
 
@@ -118,7 +120,9 @@ def listed(tmp_path):
     ],
 )
 def test_lines_of_lists(listed, line):
-    found, _ = roles([pair("train/0001"), pair("train/0002")], lists={"train": listed("a.txt", "# a comment", "", line)})
+    found, _ = roles(
+        [pair("train/0001"), pair("train/0002")], lists={"train": listed("a.txt", "# a comment", "", line)}
+    )
     assert found == {"train/0001": "train"}
 
 

@@ -111,7 +111,7 @@ def require_same_grid(here: Grid, there: Grid, *, first: str, second: str, geore
             "the image's grid."
         )
     corners = [(x, y) for x in (0, here.width) for y in (0, here.height)]
-    shift = max(float(np.hypot(*(np.subtract(~here.transform * (there.transform * at), at)))) for at in corners)
+    shift = max(float(np.hypot(*(np.subtract(~here.transform @ (there.transform @ at), at)))) for at in corners)
     if shift > LARGEST_SHIFT:
         raise DataError(
             f"{second} lies {shift:.3g} pixels beside {first}: their transforms differ; resample the second."

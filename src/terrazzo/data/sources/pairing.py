@@ -148,32 +148,35 @@ def _by_folders(files: Sequence[str], extra: Sequence[str]) -> tuple[dict[Key, _
     images: dict[Key, _Found] = {}
     labels: dict[Key, _Found] = {}
     extras: list[dict[Key, _Found]] = [{} for _ in extra]
-    kinds: dict[tuple[str, ...], set[str]] = {}
-    targets = dict.fromkeys(LABEL_FOLDERS, labels) | dict.fromkeys(IMAGE_FOLDERS, images)
-    targets |= {name.lower(): table for name, table in zip(extra, extras, strict=True)}
-    for path in files:
-        parts = PurePosixPath(path).parts
-        place = next((n for n, part in enumerate(parts[:-1]) if part.lower() in targets), None)
-        if place is None:
-            continue
-        before, after = parts[:place], (*parts[place + 1 : -1], PurePosixPath(path).stem)
-        table = targets[parts[place].lower()]
-        if table is labels:
-            kinds.setdefault(before, set()).add(parts[place])
-        folders = [part for part in before if role_of(part) is None]
+    tables = {name: labels for name in LABEL_FOLDERS} | {name: images for name in IMAGE_FOLDERS}
+    tables |= {name.lower(): table for name, table in zip(extra, extras, strict=True)}
+    placed: list[tuple[PurePosixPath, int]] = []
+    for path in map(PurePosixPath, files):
+        place = next((number for number, part in enumerate(path.parts[:-1]) if part.lower() in tables), None)
+        if place is not None:
+            placed.append((path, place))
+    _require_one_label_folder(placed)
+    for path, place in placed:
+        before, after = path.parts[:place], (*path.parts[place + 1 : -1], path.stem)
         split = next((role for part in (*before, *after[:-1]) if (role := role_of(part))), None)
-        _enter(
-            table,
-            (*before, "", *after),
-            _Found(path, "/".join((*before, *after)), split, "/".join(folders) or None),
-        )
+        region = "/".join(part for part in before if role_of(part) is None) or None
+        found = _Found(str(path), "/".join((*before, *after)), split, region)
+        _enter(tables[path.parts[place].lower()], (*before, "", *after), found)
+    return images, [labels, *extras]
+
+
+def _require_one_label_folder(placed: Sequence[tuple[PurePosixPath, int]]) -> None:
+    """Refuse a place with, say, both `gt` and `masks`: nothing says which of them is meant."""
+    kinds: dict[tuple[str, ...], set[str]] = {}
+    for path, place in placed:
+        if path.parts[place].lower() in LABEL_FOLDERS:
+            kinds.setdefault(path.parts[:place], set()).add(path.parts[place])
     for before, names in kinds.items():
         if len(names) > 1:
             raise DataError(
                 f"{'/'.join(before) or 'the folder'} holds {' and '.join(sorted(names))}, which could all be labels; "
                 "give the patterns data.source.images and data.source.labels."
             )
-    return images, [labels, *extras]
 
 
 def _enter(table: dict[Key, _Found], key: Key, found: _Found) -> None:
