@@ -110,9 +110,9 @@ class TestAnswers:
         found: list[torch.Tensor] = []
         decide = engine.Accumulator._decide
 
-        def keep(self: object, top: int, scores: torch.Tensor, valid: np.ndarray) -> object:
+        def keep(self: object, top: int, scores: torch.Tensor, valid: np.ndarray, **more: bool) -> object:
             found.append(scores.clone())
-            return decide(self, top, scores, valid)
+            return decide(self, top, scores, valid, **more)
 
         monkeypatch.setattr(engine.Accumulator, "_decide", keep)
         map_scene(bundle, scene, out, settings=PredictSettings(margin=3), machine=machine)
@@ -361,14 +361,14 @@ class TestRefusals:
         return [entry.name for entry in out.parent.iterdir()] if out.parent.exists() else []
 
     def test_wrong_bands(self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, out: Path) -> None:
-        with pytest.raises(ContractError, match="2 bands.*needs 3"):
+        with pytest.raises(ContractError, match=r"2 bands.*needs 3"):
             map_scene(make_bundle(), make_scene(bands=2), out, machine=machine)
         assert self.left(out) == []
 
     def test_truncated_scene(self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, out: Path) -> None:
         scene = make_scene(shape=(200, 200), tiled=True, blockxsize=16, blockysize=16)
         scene.write_bytes(scene.read_bytes()[:60_000])
-        with pytest.raises(DataError, match="scène 1.tif.*"):
+        with pytest.raises(DataError, match=r"scène 1\.tif"):
             map_scene(make_bundle(), scene, out, machine=machine)
         assert self.left(out) == []
 
@@ -405,7 +405,7 @@ class TestRefusals:
         self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("terrazzo.storage.shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
-        with pytest.raises(SpaceError, match="the map of scène 1.tif"):
+        with pytest.raises(SpaceError, match=r"the map of scène 1\.tif"):
             map_scene(make_bundle(), make_scene(), out, machine=machine)
         monkeypatch.undo()
 

@@ -27,12 +27,12 @@ class FinishedRows:
     Attributes:
         top: First row in the scene.
         target: Class of the largest score (the first of equals), or the ignore value where the scene is not valid.
-        confidence: Its probability in steps of 1/254, and 255 where the scene is not valid.
+        confidence: Its probability in steps of 1/254, and 255 where the scene is not valid; None where not asked for.
     """
 
     top: int
     target: Shaped[np.ndarray, "y x"]
-    confidence: UInt8[np.ndarray, "y x"]
+    confidence: UInt8[np.ndarray, "y x"] | None
 
 
 class Accumulator:
@@ -67,6 +67,7 @@ class Accumulator:
         self._across = [torch.from_numpy(columns.weights(number)).to(device) for number in range(len(columns))]
         self._strip = 0
         self._down = self._weights_down()
+        self._weight = torch.empty((rows.size, columns.size), dtype=torch.float32, device=device)
 
     def add(self, scores: Float32[torch.Tensor, "batch class y x"], columns: Sequence[int]) -> None:
         """Add windows of the current strip.
@@ -79,13 +80,15 @@ class Accumulator:
             for window, column in zip(scores, columns, strict=True):
                 start = self._columns.starts[column]
                 part = self._sums[:, :, start : start + self._columns.size]
-                part.addcmul_(window, self._down[:, None] * self._across[column])
+                torch.mul(self._down[:, None], self._across[column], out=self._weight)
+                part.addcmul_(window, self._weight)
 
-    def finish(self, valid: Bool[np.ndarray, "y x"]) -> Iterator[FinishedRows]:
+    def finish(self, valid: Bool[np.ndarray, "y x"], *, confidence: bool = True) -> Iterator[FinishedRows]:
         """Yield the rows of the current strip that the next one does not touch, and move on to the next strip.
 
         Args:
             valid: Where the scene is valid, over the whole strip.
+            confidence: Whether to say how sure each pixel is.
 
         Raises:
             ModelError: The network's answer is not a number somewhere.
@@ -95,7 +98,7 @@ class Accumulator:
         end = self._rows.length if last else self._rows.starts[self._strip + 1]
         for first in range(0, end - start, _SLAB_ROWS):
             rows = slice(first, min(first + _SLAB_ROWS, end - start))
-            yield self._decide(start + first, self._sums[:, rows], valid[rows])
+            yield self._decide(start + first, self._sums[:, rows], valid[rows], confidence=confidence)
         if not last:
             self._strip += 1
             kept = self._sums[:, end - start :].clone()
@@ -107,20 +110,28 @@ class Accumulator:
         return torch.from_numpy(self._rows.weights(self._strip)).to(self._sums.device)
 
     def _decide(
-        self, top: int, scores: Float32[torch.Tensor, "class y x"], valid: Bool[np.ndarray, "y x"]
+        self, top: int, scores: Float32[torch.Tensor, "class y x"], valid: Bool[np.ndarray, "y x"], *, confidence: bool
     ) -> FinishedRows:
         best, number = scores.max(dim=0)
-        if bool(torch.isnan(best).any()):
+        # The sum tells in one pass: it is finite just if all are.
+        if not bool(torch.isfinite(best.sum())):
             raise ModelError(
                 f"The network's answer is not a number in rows {top} to {top + len(valid) - 1}; its values overflow in "
                 "this precision (try machine.precision=float32), or the training diverged."
             )
-        if self._blend == "logits":
-            best = 1 / (scores - best).exp().sum(dim=0)
-        steps = (best * CONFIDENCE_STEPS).round().clamp(0, CONFIDENCE_STEPS).cpu().numpy()
         kind = np.uint8 if self._ignore <= 255 else np.uint16
-        return FinishedRows(
-            top,
-            np.where(valid, number.cpu().numpy(), self._ignore).astype(kind),
-            np.where(valid, steps, 255).astype(np.uint8),
-        )
+        target = number.cpu().numpy().astype(kind)
+        target[~valid] = self._ignore
+        return FinishedRows(top, target, self._steps(scores, best, valid) if confidence else None)
+
+    def _steps(
+        self,
+        scores: Float32[torch.Tensor, "class y x"],
+        best: Float32[torch.Tensor, "y x"],
+        valid: Bool[np.ndarray, "y x"],
+    ) -> UInt8[np.ndarray, "y x"]:
+        """Return the best score's probability in steps of 1/254."""
+        probability = best if self._blend == "probabilities" else 1 / (scores - best).exp().sum(dim=0)
+        steps = (probability * CONFIDENCE_STEPS).round().clamp(0, CONFIDENCE_STEPS).cpu().numpy().astype(np.uint8)
+        steps[~valid] = 255
+        return steps

@@ -163,7 +163,7 @@ class _Sink:
         self._class_pixels += counts[: len(self._classes)]
         with storage_errors(self._out):
             self._writers[0].write(self._encode(rows.target))
-            if len(self._writers) > 1:
+            if rows.confidence is not None:
                 self._writers[1].write(rows.confidence[None])
 
     def _encode(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
@@ -204,7 +204,7 @@ def _stream(
                 accumulator.add(forward(item), item.columns)
                 progress.advance(len(item.columns))
             else:
-                for rows in accumulator.finish(item.valid):
+                for rows in accumulator.finish(item.valid, confidence=settings.confidence):
                     writing.give(rows)
                 if item.skipped:
                     skipped += item.skipped

@@ -48,8 +48,8 @@ class WindowForward:
         reduced = self._execution.precision != "float32"
         with torch.autocast(self.device.type, dtype=self._execution.dtype, enabled=reduced):
             logits: torch.Tensor = self._network(image).logits
-        # Softmax and blending in full precision: seams show what is rounded here.
-        logits = logits.float()
+        # Softmax and blending in full precision: seams show what is rounded here. One plane a class is their layout.
+        logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
         expected = (len(image), self.classes, *image.shape[-2:])
         if tuple(logits.shape) != expected:
             raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
