@@ -6,7 +6,10 @@ from terrazzo.config.document import Node, node_at, plain, read_text
 from terrazzo.config.issue import Issue, Place
 from terrazzo.config.layers import Shorthands, merge, override
 
-SHORT = Shorthands(words={("model",): "name", ("augment",): "set"}, lists={("data", "classes"): "items"})
+SHORT = Shorthands(
+    words={("model",): "name", ("augment",): "set", ("augment", "transforms", "*"): "name"},
+    lists={("data", "classes"): ("items", {}), ("augment",): ("transforms", {"set": "none"})},
+)
 
 
 def tree(text: str, source: str = "a.yaml") -> Node:
@@ -136,6 +139,12 @@ def test_an_override_completes_short_forms():
     assert overridden("augment: light", "augment.set=hard") == {"augment": {"set": "hard"}}
     found = overridden("data: {classes: [a, b]}", "data.classes.match=binarise")
     assert found == {"data": {"classes": {"items": ["a", "b"], "match": "binarise"}}}
+
+
+def test_an_override_completes_a_bare_name_in_a_list():
+    found = overridden("augment: [blur, noise]", "augment.transforms.1.probability=1")
+    noise = {"name": "noise", "probability": 1}
+    assert found == {"augment": {"set": "none", "transforms": ["blur", noise]}}
 
 
 def test_a_position_in_a_short_form_is_a_position():

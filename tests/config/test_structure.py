@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from terrazzo.config.structure import component_fields, known_keys, record_defaults
 from terrazzo.record import Component, Record, Table, family
@@ -47,7 +48,7 @@ class Whole(Record):
     part: Part
     shape: Annotated[Shape, family(SHAPES)] = Square(side=3)
     entries: tuple[str | Named, ...] | None = None
-    by_name: dict[str, Named] = {}
+    by_name: dict[str, Named] = Field(default_factory=dict)
     maybe: Named | None = None
     section: Named = Named(title="x")
     number: int = 5
@@ -61,6 +62,10 @@ def _importable(monkeypatch: pytest.MonkeyPatch):
 
 def test_components_are_found_in_sections_with_their_default():
     assert component_fields(Whole) == {("part", "shape"): None, ("shape",): "square"}
+
+
+def test_components_in_lists_are_found_at_any_position():
+    assert component_fields(Group) == {("members", "*"): None}
 
 
 def test_defaults_are_plain_and_leave_components_out():

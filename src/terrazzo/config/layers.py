@@ -18,17 +18,24 @@ class Shorthands:
     """Where something short stands for a mapping.
 
     Attributes:
-        words: For which key a bare word stands: `model: smp` is `model: {name: smp}`.
-        lists: For which key a list stands: `classes: [water, land]` is `classes: {items: [water, land]}`.
+        words: For which key a bare word stands: `model: smp` is `model: {name: smp}`. In paths, `*` stands for any
+            position of a list.
+        lists: For which key a list stands, and what it says besides: `augment: [blur]` is
+            `augment: {set: none, transforms: [blur]}`.
     """
 
     words: Mapping[Path, str] = field(default_factory=dict)
-    lists: Mapping[Path, str] = field(default_factory=dict)
+    lists: Mapping[Path, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
 
     def spelled_out(self, node: Node, path: Path) -> Node:
         """Return the mapping that a node stands for, or the node where it stands for none."""
-        keys = self.words if isinstance(node.value, str) else self.lists if isinstance(node.value, list) else {}
-        return Node({keys[path]: node}, node.place) if path in keys else node
+        pattern = tuple("*" if isinstance(part, int) else part for part in path)
+        if isinstance(node.value, str) and pattern in self.words:
+            return Node({self.words[pattern]: node}, node.place)
+        if isinstance(node.value, list) and pattern in self.lists:
+            key, besides = self.lists[pattern]
+            return Node({**{name: Node(word, node.place) for name, word in besides.items()}, key: node}, node.place)
+        return node
 
 
 def merge(base: Node, over: Node, *, shorthands: Shorthands, path: Path = ()) -> Node:

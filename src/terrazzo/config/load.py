@@ -1,12 +1,13 @@
 """A file, a recipe and overrides -> one checked RunConfig."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path as FilePath
 
 from terrazzo.config.document import Node, node_at
 from terrazzo.config.dump import carry
 from terrazzo.config.files import find_configuration, read_layers
-from terrazzo.config.issue import Issue, Place, raise_issues
+from terrazzo.config.issue import Issue, Path, Place, raise_issues
 from terrazzo.config.layers import Shorthands, merge, override
 from terrazzo.config.references import resolve, stamp_time
 from terrazzo.config.run_config import DEFAULT_PATHS, RunConfig
@@ -16,6 +17,11 @@ from terrazzo.errors import ConfigError
 from terrazzo.record import load_plugin
 
 __all__ = ["load_config"]
+
+_LISTS: Mapping[Path, tuple[str, Mapping[str, str]]] = {
+    ("data", "classes"): ("items", {}),
+    ("augment",): ("transforms", {"set": "none"}),
+}
 
 
 def load_config(path_or_recipe: str | FilePath | None = None, *overrides: str) -> RunConfig:
@@ -35,7 +41,7 @@ def load_config(path_or_recipe: str | FilePath | None = None, *overrides: str) -
     file = find_configuration(path_or_recipe)
     components = component_fields(RunConfig)
     words = dict.fromkeys(components, "name")
-    shorthands = Shorthands(words={**words, ("augment",): "set"}, lists={("data", "classes"): "items"})
+    shorthands = Shorthands(words={**words, ("augment",): "set"}, lists=_LISTS)
     issues: list[Issue] = []
     tree = read_layers(file, shorthands=shorthands, issues=issues)
     source = tree.place
@@ -52,7 +58,7 @@ def load_config(path_or_recipe: str | FilePath | None = None, *overrides: str) -
     return config.carrying(carry(config, resolved.values, resolved.references))
 
 
-def _defaults(file: FilePath, components: dict[tuple[str | int, ...], str | None]) -> Node:
+def _defaults(file: FilePath, components: dict[Path, str | None]) -> Node:
     """Return the lowest layer: what files may build on, and which components their keys are laid over."""
     place = Place("defaults")
     layer: dict[str, Node] = {

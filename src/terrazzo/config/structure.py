@@ -28,18 +28,29 @@ def component_fields(record: type[Record], path: Path = ()) -> dict[Path, str | 
     """Return the path of each component below a record, with the name of its default.
 
     Args:
-        record: Its own fields and those of its sections are searched; lists and members of families are not.
+        record: Its own fields, its sections and its lists are searched; the members of families are not.
         path: Where the record stands.
+
+    Returns:
+        Paths in which `*` stands for any position of a list.
     """
     found: dict[Path, str | None] = {}
     for name, field in record.model_fields.items():
-        here = (*path, name)
+        default = field.default.name if isinstance(field.default, Component) else None
         for choice in _choices(field.annotation, field.metadata):
-            if isinstance(choice, Table):
-                found[here] = field.default.name if isinstance(field.default, Component) else None
-            elif isinstance(choice, type):
-                found |= component_fields(choice, here)
+            found |= _components_of(choice, (*path, name), default)
     return found
+
+
+def _components_of(choice: _Choice, path: Path, default: str | None) -> dict[Path, str | None]:
+    if isinstance(choice, Table):
+        return {path: default}
+    if isinstance(choice, _Items):
+        found: dict[Path, str | None] = {}
+        for inner in _choices(choice.annotation, ()):
+            found |= _components_of(inner, (*path, "*"), None)
+        return found
+    return component_fields(choice, path)
 
 
 def record_defaults(record: type[Record]) -> dict[str, Any]:
