@@ -1,5 +1,7 @@
 """Cutting, cores and the table of patches."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,7 +43,7 @@ def test_a_step_above_the_size_leaves_gaps_that_belong_to_no_core(length, size, 
     for patch in patches:
         assert patch.core.intersection(patch.window) == patch.core
     ends = [(patch.core.y, patch.core.y + patch.core.height) for patch in patches]
-    assert all(one[1] <= other[0] for one, other in zip(ends, ends[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(ends))
     assert ends[-1][1] == length
     if length >= 2 * step + size:
         assert ends[1] == (step, step + size)
@@ -137,5 +139,5 @@ def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "patches.parquet"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match="patches.parquet"):
+    with pytest.raises(DataError, match=r"patches.parquet"):
         PatchIndex.load(path)

@@ -215,8 +215,8 @@ def test_threads_may_read_at_once(photo):
     found = []
 
     def work():
-        for y in range(7):
-            found.append(np.array_equal(read_image(entry, Window(y, 0, 1, 11), RGB).values[:, 0], values[y].T))
+        rows = [read_image(entry, Window(y, 0, 1, 11), RGB).values[:, 0] for y in range(7)]
+        found.extend(np.array_equal(row, values[y].T) for y, row in enumerate(rows))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

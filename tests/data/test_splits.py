@@ -86,7 +86,7 @@ def test_regions():
 
 
 def test_unknown_region_names_the_nearest():
-    with pytest.raises(DataError, match='"Tile 11".*Did you mean "Tile 1"'):
+    with pytest.raises(DataError, match=r'"Tile 11".*Did you mean "Tile 1"'):
         roles([pair("a", region="Tile 1")], regions={"train": ["Tile 11"]})
 
 
@@ -143,12 +143,12 @@ def test_one_stem_in_two_places_needs_more_of_the_path(listed):
 
 
 def test_an_image_in_two_lists(listed):
-    with pytest.raises(DataError, match="v.txt, line 1 names a, which .*t.txt, line 1 names already"):
+    with pytest.raises(DataError, match=r"v.txt, line 1 names a, which .*t.txt, line 1 names already"):
         roles([pair("a")], lists={"train": listed("t.txt", "a"), "val": listed("v.txt", "a.png")})
 
 
 def test_a_list_that_names_an_unknown_image(listed):
-    with pytest.raises(DataError, match='t.txt, line 2: no image is called "imaje".*Did you mean "image"'):
+    with pytest.raises(DataError, match=r't.txt, line 2: no image is called "imaje".*Did you mean "image"'):
         roles([pair("image")], lists={"train": listed("t.txt", "image", "imaje")})
 
 

@@ -1,5 +1,7 @@
 """Means, deviations and class weights, against numpy and by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ def moments(values, valid=None, cuts=()):
     total = MomentSum(len(values))
     valid = np.ones(values.shape[1:], dtype=bool) if valid is None else valid
     edges = [0, *cuts, values.shape[1]]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         total.add(values[:, begin:end], valid[begin:end])
     return total.result()
 

@@ -25,6 +25,8 @@ __all__ = ["ImageFacts", "measure_image"]
 
 STRIP_BYTES = 16 * 2**20
 """Decoded bytes of one strip of rows."""
+COUNTED_PIXELS = 2**20
+"""Pixels that are counted at once."""
 LARGEST_LISTING = 100
 """Unlisted values or colours that are told apart for an image."""
 
@@ -73,7 +75,7 @@ def measure_image(entry: ImageEntry, patches: Sequence[Patch], bands: Bands, cla
         for strip in _strips(entry, files, bands):
             raster = read_stack(files, entry, strip, bands)
             moments.add(raster.values, raster.valid)
-            codes = np.full((strip.height, strip.width), len(classes), dtype=np.int64)
+            codes = np.full((strip.height, strip.width), len(classes), dtype=np.uint16)
             if label is not None:
                 decoded = decode_label(label, strip, lenient)
                 unlisted.update(decoded.unlisted)
@@ -129,9 +131,11 @@ class _Cells:
         """Count a strip whose first row is `y`."""
         for number, (top, bottom) in enumerate(itertools.pairwise(self._ys)):
             rows = codes[max(top - y, 0) : max(bottom - y, 0)]
-            if rows.size:
-                shape = self._counts[number].shape
-                found = np.bincount((rows + self._column).ravel(), minlength=shape[0] * shape[1])
+            shape = self._counts[number].shape
+            # A few rows at a time: counting needs eight bytes a pixel.
+            step = max(COUNTED_PIXELS // codes.shape[1], 1)
+            for begin in range(0, len(rows), step):
+                found = np.bincount((rows[begin : begin + step] + self._column).ravel(), minlength=shape[0] * shape[1])
                 self._counts[number] += found.reshape(shape)
 
     def totals(self) -> Int64[np.ndarray, " class_and_ignored"]:

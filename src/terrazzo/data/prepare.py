@@ -191,7 +191,7 @@ class _Task:
     def _fingerprint(self, entries: Sequence[ImageEntry], facts: Sequence[ImageFacts], bands: Bands) -> str:
         """Return a hash of what is learned from, wherever it lies and whenever it was written."""
         images = [
-            [e.image_id, e.split, e.region, e.height, e.width, e.bytes, f.class_pixels, f.ignored, f.moments.mean]
+            [*(e.image_id, e.split, e.region, e.height, e.width, e.bytes), f.class_pixels, f.ignored, vars(f.moments)]
             for e, f in zip(entries, facts, strict=True)
         ]
         settings = self.data.model_dump(mode="json", include={"classes", "patch", "max_ignored_share"})

@@ -127,7 +127,7 @@ def test_nothing_matches_at_all(tree):
 
 
 def test_two_files_of_one_stem(tree):
-    with pytest.raises(DataError, match="images/a.jpg and images/a.png have one stem"):
+    with pytest.raises(DataError, match=r"images/a.jpg and images/a.png have one stem"):
         found(tree("images/a.png", "images/a.jpg", "masks/a.png"))
 
 
@@ -141,7 +141,7 @@ def test_empty_folder_and_foreign_layout(tree, tmp_path):
     with pytest.raises(DataError, match="it holds no raster file"):
         found(tmp_path / "leer")
     folder = tree("x/a.png")
-    with pytest.raises(DataError, match="1 raster files lie there, such as x/a.png"):
+    with pytest.raises(DataError, match=r"1 raster files lie there, such as x/a.png"):
         found(folder)
     with pytest.raises(DataError, match=r'no file matches data.source.images "y/\*.png"'):
         found(folder, images="y/*.png", labels="x/*.png")

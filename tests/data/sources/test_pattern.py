@@ -36,7 +36,7 @@ def test_match(pattern, path, expected):
 
 
 def test_unknown_word():
-    with pytest.raises(ConfigError, match="{fold}"):
+    with pytest.raises(ConfigError, match=r"{fold}"):
         Pattern("{fold}/*.png").match("x/a.png")
 
 

@@ -148,7 +148,7 @@ def _by_folders(files: Sequence[str], extra: Sequence[str]) -> tuple[dict[Key, _
     images: dict[Key, _Found] = {}
     labels: dict[Key, _Found] = {}
     extras: list[dict[Key, _Found]] = [{} for _ in extra]
-    tables = {name: labels for name in LABEL_FOLDERS} | {name: images for name in IMAGE_FOLDERS}
+    tables = dict.fromkeys(LABEL_FOLDERS, labels) | dict.fromkeys(IMAGE_FOLDERS, images)
     tables |= {name.lower(): table for name, table in zip(extra, extras, strict=True)}
     placed: list[tuple[PurePosixPath, int]] = []
     for path in map(PurePosixPath, files):
