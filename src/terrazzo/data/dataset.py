@@ -1,8 +1,13 @@
 """From a patch key to a sample, and from lists of keys to a loader whose batches no worker count can change."""
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,11 @@ from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.reading import read_image, read_target
 from terrazzo.data.sample import Batch, PatchKey, Sample, collate
-from terrazzo.errors import ContractError, DataError, TerrazzoError
+from terrazzo.errors import ContractError, TerrazzoError
 from terrazzo.geo.grid import Window
 from terrazzo.record import load_plugin
 
-__all__ = ["PatchDataset", "PatchLoader", "loader", "padded"]
+__all__ = ["PatchDataset", "PatchLoader", "loader", "padded", "prestart_workers"]
 
 
 class PatchDataset(Dataset[Sample]):
@@ -67,7 +72,8 @@ class PatchDataset(Dataset[Sample]):
         """Return the sample of a key.
 
         Raises:
-            DataError: The image or its label cannot be read, or they differ in size.
+            DataError: The image or its label cannot be read.
+            ContractError: The patch leaves the image or its label.
             LabelError: The label holds a value that no class lists.
         """
         sample = self._read(key.row)
@@ -83,11 +89,6 @@ class PatchDataset(Dataset[Sample]):
         window, core = Window(*self._windows[row].tolist()), Window(*self._cores[row].tolist())
         raster = read_image(entry, window, self.bands)
         labels = read_target(entry, window, self.classes)
-        if labels.shape != raster.valid.shape:
-            raise DataError(
-                f"{entry.label}: {window} holds {labels.shape[0]} x {labels.shape[1]} labels for "
-                f"{raster.valid.shape[0]} x {raster.valid.shape[1]} pixels of {entry.image}."
-            )
         inner = Window(core.y - window.y, core.x - window.x, core.height, core.width)
         image = self.normalisation(raster.values, raster.valid)
         return _sample(image, labels, raster.valid, row=row, core=inner, ignore=self.classes.ignore)
@@ -166,9 +167,21 @@ def _collate(samples: list[Sample] | TerrazzoError) -> Batch | TerrazzoError:
 
 
 def _start_worker(_number: int) -> None:
-    """One thread each, and Ctrl-C is for the main process, which then ends its workers."""
+    """One thread of arithmetic, Ctrl-C left to the main process, and no life after it."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the process that reads the batches, then end this one.
+
+    torch's own watch looks at the parent by process id; that is the server here, which lives as long as its workers.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class PatchLoader(DataLoader[Sample]):
@@ -180,6 +193,22 @@ class PatchLoader(DataLoader[Sample]):
             if isinstance(batch, TerrazzoError):
                 raise batch
             yield batch
+
+
+def _context() -> ForkServerContext:
+    """The start method of loader processes, its server told what to import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", __name__])
+    return context
+
+
+def prestart_workers() -> None:
+    """Begin to start the server of loader processes and return at once.
+
+    The server takes seconds to import torch, once a process; called early, that happens while a network is built.
+    """
+    _context()
+    forkserver.ensure_running()
 
 
 def loader(
@@ -198,17 +227,13 @@ def loader(
         workers: Loader processes; 0 reads in this one.
         pin: Put batches into page-locked memory, from which a GPU copies faster.
     """
-    context = None
-    if workers:
-        context = torch.multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["torch", __name__])
     return PatchLoader(
         _Carried(dataset),
         batch_sampler=[list(batch) for batch in batches],
         num_workers=workers,
         collate_fn=_collate,
         worker_init_fn=_start_worker,
-        multiprocessing_context=context,
+        multiprocessing_context=_context() if workers else None,
         pin_memory=pin,
         # torch draws a base seed here; from the global generator, the count of loaders would change the run.
         generator=torch.Generator().manual_seed(0),
