@@ -98,13 +98,13 @@ def colour_target(target: Integer[np.ndarray, "y x"], classes: Classes) -> UInt8
             f"A target of {len(colours)} classes holds the value {int(target[~known][0])}; "
             f"expected 0..{len(colours) - 1} or {classes.ignore} for ignored pixels."
         )
-    return _hatched(colours[np.where(ignored, 0, target)], ignored)
+    return _hatched(np.asarray(colours[np.where(ignored, 0, target)]), ignored)
 
 
 def colour_errors(
     target: Integer[np.ndarray, "y x"], prediction: Integer[np.ndarray, "y x"], ignored: Bool[np.ndarray, "y x"]
 ) -> UInt8[np.ndarray, "y x 3"]:
-    """Return where a prediction differs from its target: wrong pixels dark orange, right ones light, ignored hatched."""
+    """Return where a prediction differs from its target: wrong dark orange, right light, ignored hatched."""
     wrong = (target != prediction)[..., None]
     picture = np.where(wrong, np.array(WRONG, dtype=np.uint8), np.array(RIGHT, dtype=np.uint8))
     return _hatched(picture, ignored)

@@ -10,7 +10,7 @@ from terrazzo.data.synthetic.terrain import FIELD, Canvas, jittered
 
 __all__ = ["Parcels", "cut_parcels", "paint_fields"]
 
-SMALLEST_SIDE, LARGEST_SIDE = 62.0, 150.0
+SMALLEST_SIDE, LARGEST_SIDE = 56.0, 130.0
 """Pixels: no parcel is cut below the first, and every one is cut above the second."""
 ROAD_SIDE = 270.0
 """Pixels: a border that cuts a block this long carries a road."""
@@ -90,8 +90,8 @@ def paint_fields(canvas: Canvas, parcels: Parcels, generator: np.random.Generato
     mottle = fractal_noise(canvas.shape, generator, scale=28.0)
     amplitude = np.where(cover > 0.7, 0.20, np.where(cover > 0.0, 0.36, 0.0))
     share = np.clip(cover[number] + amplitude[number] * rows + 0.05 * mottle * (cover > 0)[number], 0.0, 1.0)
-    # Ploughed earth has no plants to stand in rows; its furrows cast light and shade.
-    relief = 0.94 + 0.26 * rows * np.where(cover == 0.0, 1.0, 0.35)[number] + 0.07 * mottle
+    # Furrows cast light and shade; full-grown plants hide most of them.
+    relief = 0.94 + 0.26 * rows * np.where(cover < 0.5, 1.0, 0.45)[number] + 0.07 * mottle
     for band in range(4):
         mixed = soil[number, band] * (1.0 - share) + plant[number, band] * share
         canvas.reflectance[band] = mixed * relief
@@ -105,7 +105,7 @@ def _rows(parcels: Parcels, generator: np.random.Generator) -> Float32[np.ndarra
     number, count, shape = parcels.number, parcels.count, parcels.number.shape
     turned = generator.integers(0, 2, count) * (np.pi / 2) + generator.normal(0.0, 0.06, count)
     angle = parcels.angle + turned
-    period = generator.uniform(4.6, 8.6, count)
+    period = generator.uniform(5.2, 8.8, count)
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     wander = 0.9 * smooth_noise((shape[0], shape[1]), generator, scale=40.0)
     across = y * np.cos(angle)[number] - x * np.sin(angle)[number] + wander

@@ -9,9 +9,7 @@ SPREAD = 0.6
 """Standard deviation of the kernel in grid steps: smooth, without visible lattice."""
 
 
-def smooth_noise(
-    shape: tuple[int, int], generator: np.random.Generator, *, scale: float
-) -> Float32[np.ndarray, "y x"]:
+def smooth_noise(shape: tuple[int, int], generator: np.random.Generator, *, scale: float) -> Float32[np.ndarray, "y x"]:
     """Return Gaussian noise that varies over about `scale` pixels.
 
     Args:
@@ -24,7 +22,7 @@ def smooth_noise(
     """
     along_y, along_x = _weights(shape[0], scale), _weights(shape[1], scale)
     knots = generator.standard_normal((along_y.shape[1], along_x.shape[1]))
-    return (along_y @ knots @ along_x.T).astype(np.float32)
+    return np.asarray(along_y @ knots @ along_x.T, dtype=np.float32)
 
 
 def _weights(length: int, scale: float) -> Float64[np.ndarray, "pixel knot"]:

@@ -48,9 +48,7 @@ class Canvas:
         height, width = self.label.shape
         return height, width
 
-    def paint(
-        self, where: Bool[np.ndarray, "y x"], kind: int, reflectance: Float32[np.ndarray, "4 pixel"]
-    ) -> None:
+    def paint(self, where: Bool[np.ndarray, "y x"], kind: int, reflectance: Float32[np.ndarray, "4 pixel"]) -> None:
         """Set class and reflectance of the pixels chosen, in raster order."""
         self.label[where] = kind
         self.reflectance[:, where] = reflectance

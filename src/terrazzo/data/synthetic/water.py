@@ -25,7 +25,8 @@ def water_level(shape: tuple[int, int], generator: np.random.Generator) -> Float
     half_width = 17.0 + 6.0 * smooth_noise(shape, generator, scale=130.0)
     river = half_width - np.abs(x - course) * 0.85
     lakes = 42.0 * (fractal_noise(shape, generator, scale=120.0, octaves=2) - 1.35)
-    return np.maximum(river, lakes) + 2.2 * fractal_noise(shape, generator, scale=14.0, octaves=2)
+    wobble = 2.2 * fractal_noise(shape, generator, scale=14.0, octaves=2)
+    return np.asarray(np.maximum(river, lakes) + wobble, dtype=np.float32)
 
 
 def paint_water(canvas: Canvas, level: Float32[np.ndarray, "y x"], generator: np.random.Generator) -> None:
