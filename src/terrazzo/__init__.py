@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from terrazzo.bundle import Bundle as Bundle
     from terrazzo.config import load_config as load_config
-    from terrazzo.phases import demo as demo
-    from terrazzo.phases import evaluate as evaluate
-    from terrazzo.phases import predict as predict
-    from terrazzo.phases import prepare as prepare
-    from terrazzo.phases import run as run
-    from terrazzo.phases import train as train
+    from terrazzo.phases.demo import demo as demo
+    from terrazzo.phases.evaluate import evaluate as evaluate
+    from terrazzo.phases.predict import predict as predict
+    from terrazzo.phases.prepare import prepare as prepare
+    from terrazzo.phases.run import run as run
+    from terrazzo.phases.train import train as train
 
 __version__ = "0.1.0"
 

@@ -38,10 +38,11 @@ application.command("list")(list_names)
 application.add_typer(config.application, name="config")
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"terrazzo {__version__}")
         raise typer.Exit
+    return asked
 
 
 @application.callback()

@@ -9,7 +9,7 @@ import typer
 from terrazzo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from terrazzo.config import RunConfig
+    import terrazzo.config
 
 __all__ = ["AsJson", "Configuration", "Debug", "Model", "load", "split_arguments"]
 
@@ -46,7 +46,7 @@ def split_arguments(arguments: Sequence[str] | None) -> tuple[str | None, list[s
     return source, given
 
 
-def load(arguments: Sequence[str] | None, *, folder: Path | None = None) -> "RunConfig":
+def load(arguments: Sequence[str] | None, *, folder: Path | None = None) -> "terrazzo.config.RunConfig":
     """Return the configuration that a command's arguments name.
 
     Args:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -11,12 +11,7 @@ from terrazzo.cli.options import AsJson, Debug, Model
 from terrazzo.cli.session import Session
 from terrazzo.errors import ConfigError
 
-if TYPE_CHECKING:
-    from terrazzo.record import Record
-
-    R = TypeVar("R", bound=Record)
-
-__all__ = ["changed", "predict", "split_inputs"]
+__all__ = ["predict", "split_inputs"]
 
 _SETTING = re.compile(r"(predict|machine)\.(\w+)=(.*)", re.DOTALL)
 
@@ -38,6 +33,7 @@ def predict(
     """Map scenes of any size."""
     with Session("predict", as_json=as_json, debug=debug) as session:
         from terrazzo import predict as map_scenes
+        from terrazzo.cli.settings import changed
         from terrazzo.machine import MachineSettings
         from terrazzo.phases.evaluate import run_config_of
         from terrazzo.scene.settings import PredictSettings
@@ -71,25 +67,3 @@ def split_inputs(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[st
     if not scenes:
         raise ConfigError("No scene is given; name a raster, a folder or a pattern.")
     return scenes, given
-
-
-def changed(settings: "R", section: str, given: dict[str, dict[str, object]]) -> "R":
-    """Return a record with some settings replaced.
-
-    Raises:
-        ConfigError: A key is unknown or a value is wrong.
-    """
-    from pydantic import ValidationError
-
-    from terrazzo.record import nearest
-
-    try:
-        return type(settings).model_validate({**settings.model_dump(), **given[section]})
-    except ValidationError as error:
-        keys = list(type(settings).model_fields)
-        lines = []
-        for issue in error.errors():
-            key = ".".join(str(part) for part in issue["loc"])
-            hint = nearest(key, keys) if issue["type"] == "extra_forbidden" else ""
-            lines.append(f"{section}.{key}: {issue['msg']}.{hint}" if key else f"{section}: {issue['msg']}.")
-        raise ConfigError("\n".join(lines)) from error

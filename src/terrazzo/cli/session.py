@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import typer
 
@@ -19,6 +19,7 @@ __all__ = ["Reported", "Session", "exit_status"]
 _INTERRUPTED = 128 + signal.SIGINT
 
 
+@runtime_checkable
 class Reported(Protocol):
     """What every public verb returns."""
 

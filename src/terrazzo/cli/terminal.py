@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rich import box
 from rich.console import Console
@@ -10,11 +10,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from terrazzo.logs import redact
 from terrazzo.progress import Event
 
 __all__ = ["Bars", "Lines", "View", "duration", "progress_view", "show_summary", "show_table"]
 
 
+@runtime_checkable
 class View(Protocol):
     """A listener that can be told that nothing more comes."""
 
@@ -28,7 +30,7 @@ class View(Protocol):
 def duration(seconds: float) -> str:
     """Return a time span for a reader.
 
-    >>> duration(0.42), duration(75), duration(7322)
+    >>> duration(0.42), duration(75.0), duration(7322.0)
     ('0.4 s', '1 min 15 s', '2 h 02 min')
     """
     if seconds < 59.95:
@@ -156,7 +158,7 @@ class Bars:
             self._say(_closing(event))
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(redact(line), markup=False, soft_wrap=True)
 
 
 class _Nothing:
@@ -180,7 +182,7 @@ def progress_view(console: Console, *, shown: bool = True) -> View:
         return _Nothing()
     if console.is_terminal:
         return Bars(console)
-    return Lines(lambda line: console.print(line, markup=False, soft_wrap=True))
+    return Lines(lambda line: console.print(redact(line), markup=False, soft_wrap=True))
 
 
 def _output() -> Console:
@@ -228,7 +230,7 @@ def show_summary(command: str, content: Mapping[str, Any]) -> None:
     Matrices are left to `summary.json`.
     """
     console = _output()
-    took = f" in {duration(content['seconds'])}" if isinstance(content.get("seconds"), float | int) else ""
+    took = f" in {duration(float(content['seconds']))}" if isinstance(content.get("seconds"), float | int) else ""
     where = f": {content['folder']}" if content.get("folder") else ""
     console.print(f"{command} done{took}{where}", markup=False, soft_wrap=True, style="bold")
     _show_fields(console, {key: value for key, value in content.items() if key not in {"seconds", "folder"}})
