@@ -1,5 +1,7 @@
+import contextlib
 import multiprocessing
 import pickle
+import subprocess
 import sys
 import textwrap
 import time
@@ -316,6 +318,47 @@ def test_workers_hold_neither_the_runs_lock_nor_its_open_files(large, tmp_path: 
             assert open_files, "nothing was looked at"
             assert not [path for path in open_files if path.parent == tmp_path]
         del iterator
+
+
+SCRIPT = """
+import pickle, sys, time
+from terrazzo.data.dataset import loader
+
+if __name__ == "__main__":
+    dataset, keys = pickle.loads(open(sys.argv[1], "rb").read())
+    for batch in loader(dataset, [keys] * 10000, workers=2):
+        print("loaded", flush=True)
+        time.sleep(0.05)
+"""
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(status.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                found += [int(status.parent.name), *descendants(int(status.parent.name))]
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_process_behind(make_prepared: MakePrepared, tmp_path: Path):
+    (tmp_path / "data").write_bytes(pickle.dumps((dataset_of(make_prepared((20, 20))), [PatchKey(0, 0)])))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "data")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loaded\n"
+        left = descendants(process.pid)
+        assert len(left) >= 3, "a server and two workers were expected"
+        process.kill()
+        process.wait()
+    for _ in range(300):
+        left = [pid for pid in left if Path(f"/proc/{pid}").exists()]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
 
 
 def test_a_sample_is_what_it_says(make_prepared: MakePrepared):
