@@ -143,6 +143,17 @@ def test_unlisted_values_name_the_file(write_photo):
         read_target(entry_of(label, label, names=("gray",)), Window(0, 0, 1, 1), CLASSES)
 
 
+@pytest.mark.parametrize("limit", [0, reading.WHOLE_BYTES])
+def test_transparent_pixels_stay_invalid_whole_or_not(write_photo, monkeypatch, limit):
+    monkeypatch.setattr(reading, "WHOLE_BYTES", limit)
+    values = np.full((7, 11, 4), 255, dtype=np.uint8)
+    values[2, 3, 3] = 0
+    entry = entry_of(write_photo("durchsichtig.png", values))
+    for _ in range(2):
+        valid = read_image(entry, Window(2, 2, 3, 4), RGB).valid
+        assert np.argwhere(~valid).tolist() == [[0, 1]]
+
+
 def test_a_file_that_has_changed_is_read_again(photo, write_photo):
     _, label, entry = photo
     assert read_target(entry, Window(0, 0, 7, 11), CLASSES).min() == 0

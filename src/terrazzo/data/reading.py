@@ -28,8 +28,8 @@ OPEN_FILES = 32
 """Files that stay open in a process."""
 WHOLE_BYTES = 32 * 2**20
 """Largest decoded size of an untiled file that is kept whole."""
-KEPT_BYTES = 64 * 2**20
-"""Decoded bytes that a process keeps."""
+KEPT_BYTES = 256 * 2**20
+"""Decoded bytes that a process keeps: a few hundred photographs. Below what one epoch draws from, keeping is in vain."""
 
 Arrays = tuple[Shaped[np.ndarray, "..."], ...]
 
@@ -59,12 +59,14 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
         kept = store.get(key)
         if kept is None:
             whole = read_stack(files, entry, entry.grid.whole, bands)
-            kept = store.keep(key, (whole.values, whole.valid))
-    values, valid = kept
+            # A mask that says nothing is not worth its room.
+            kept = store.keep(key, (whole.values,) if whole.valid.all() else (whole.values, whole.valid))
+    values = kept[0]
     grid = entry.grid
     if window.intersection(grid.whole) != window:
         raise ContractError(f"{entry.image}: {window} leaves the image of {entry.height} x {entry.width} pixels.")
-    return Raster(values[:, *window.slices].copy(), valid[window.slices].copy(), grid.window(window), bands)
+    valid = kept[1][window.slices].copy() if len(kept) > 1 else np.ones((window.height, window.width), dtype=bool)
+    return Raster(values[:, *window.slices].copy(), valid, grid.window(window), bands)
 
 
 def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[np.ndarray, "y x"]:
