@@ -29,7 +29,7 @@ OPEN_FILES = 32
 WHOLE_BYTES = 32 * 2**20
 """Largest decoded size of an untiled file that is kept whole."""
 KEPT_BYTES = 256 * 2**20
-"""Decoded bytes that a process keeps: a few hundred photographs. Below what one epoch draws from, keeping is in vain."""
+"""Decoded bytes that a process keeps; where an epoch draws from much more, keeping is in vain."""
 
 Arrays = tuple[Shaped[np.ndarray, "..."], ...]
 
