@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/camvid.py [--seeds 0 1 2] [--root ../shared/data/camvid] [key=value ...]
 
-Prints one line a seed (val mIoU of the best epoch, seconds of training) and the mean with its spread. CamVid is not part
-of the project; name its folder with --root.
+Prints one line a seed (val mIoU of the best epoch, minutes of training) and the mean with its spread. CamVid is not
+part of the project; name its folder with --root.
 """
 
 import argparse

@@ -76,7 +76,13 @@ def terrazzo(project: Path) -> Terrazzo:
         environment.pop("TERRAZZO_CONFIG", None)
         command = [sys.executable, *(launcher or ("-m", "terrazzo.cli"))]
         return subprocess.run(
-            [*command, *arguments], cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
+            [*command, *arguments],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
 
     return call

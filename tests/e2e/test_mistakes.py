@@ -1,9 +1,12 @@
 """What a user's mistakes are answered with: a status and a sentence, never a traceback."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Terrazzo
+
+Terrazzo = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The command line end to end: from scenes and labels to a model, its scores, a map and a report."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from conftest import Terrazzo
+
+Terrazzo = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_run_does_every_phase(project: Path, terrazzo: Terrazzo) -> None:
@@ -13,10 +16,24 @@ def test_run_does_every_phase(project: Path, terrazzo: Terrazzo) -> None:
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     run = project / "runs" / "tiny"
-    assert [phase["name"] for phase in summary["phases"]] == ["prepare", "train", "evaluate val", "evaluate test", "predict"]
+    assert [phase["name"] for phase in summary["phases"]] == [
+        "prepare",
+        "train",
+        "evaluate val",
+        "evaluate test",
+        "predict",
+    ]
     assert all(phase["skipped"] is None for phase in summary["phases"])
     assert json.loads((run / "summary.json").read_text()) == summary
-    for name in ("config.yaml", "metadata.json", "log.csv", "log.txt", "bundle.safetensors", "data.json", "report.html"):
+    for name in (
+        "config.yaml",
+        "metadata.json",
+        "log.csv",
+        "log.txt",
+        "bundle.safetensors",
+        "data.json",
+        "report.html",
+    ):
         assert (run / name).is_file(), name
     scores = json.loads((run / "evaluate" / "test" / "summary.json").read_text())
     # Two of eight scenes are judged, each labelled pixel once; 36 of each scene are nodata.

@@ -110,7 +110,7 @@ def _data(
         return open_prepared(data)
     if data is not None:
         settings = DataSettings(
-            source=FolderSource(root=data),
+            source=FolderSource(folder=data),
             classes=bundle.classes,
             bands=bundle.bands.names,
             patch=PatchSettings(size=bundle.patch_size),
@@ -120,7 +120,7 @@ def _data(
     elif config is not None:
         settings, prepare = config.data, config.prepare
     else:
-        raise ConfigError(f"{place} is no run folder, so nothing says what to judge on; give a CONFIG or --data FOLDER.")
+        raise ConfigError(f"{place} is no run folder, so nothing says what to judge on; give CONFIG or --data FOLDER.")
     if processes.first:
         prepared = prepare_data(settings, prepare, listener=listener)
     processes.wait()
@@ -137,8 +137,8 @@ def _require_same_contract(bundle: Bundle, prepared: Prepared) -> None:
     for band, expected in zip(prepared.bands, bundle.bands, strict=True):
         if band.dtype != expected.dtype:
             raise ContractError(
-                f'{prepared.folder}: band "{band.name}" is {band.dtype}, but the bundle was trained on {expected.dtype}; '
-                "convert the imagery to the scale of training."
+                f'{prepared.folder}: band "{band.name}" is {band.dtype}, but the bundle was trained on '
+                f"{expected.dtype}; convert the imagery to the scale of training."
             )
     if bundle.classes.names != prepared.classes.names:
         raise ContractError(
@@ -183,9 +183,7 @@ def _examination(
     )
 
 
-def _summarise(
-    prepared: Prepared, found: Evaluation, split: str, folder: Path, seconds: float
-) -> EvaluateSummary:
+def _summarise(prepared: Prepared, found: Evaluation, split: str, folder: Path, seconds: float) -> EvaluateSummary:
     scores = found.confusion.scores(prepared.classes.names)
     by_class = scores.as_dict()
     colours = [item.colour for item in prepared.classes.items]

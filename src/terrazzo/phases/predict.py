@@ -3,14 +3,13 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from terrazzo.bundle import Bundle
 from terrazzo.config import RunConfig
 from terrazzo.logs import configure_logging
 from terrazzo.machine import MachineSettings
 from terrazzo.phases.evaluate import run_config_of
-from terrazzo.phases.summary import PredictSummary, plain
+from terrazzo.phases.summary import PredictSummary
 from terrazzo.progress import Listener, silent
 from terrazzo.scene import map_scenes
 from terrazzo.scene.settings import PredictSettings
@@ -57,9 +56,8 @@ def predict(
         machine=machine or (config.machine if config else MachineSettings()),
         listener=listener,
     )
-    maps: tuple[dict[str, Any], ...] = tuple(plain(scene) for scene in found)
     folder = out.parent if out.suffix else out
-    summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=maps)
+    summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=tuple(found))
     if not out.suffix:
         summary.save()
     return summary

@@ -103,12 +103,13 @@ def _evaluate(config: RunConfig, story: _Story, bundle: Path | None) -> dict[str
         return {}
     _require_bundle(config, bundle, "evaluate")
     present = _splits(config)
-    scores = {}
+    scores: dict[str, float] = {}
     for split in config.evaluate.splits:
         if split in present:
             name = f"evaluate {split}"
             scores[split] = story.do(
-                name, lambda: evaluate(config.folder, config, split=split, listener=story.listener)  # noqa: B023
+                name,
+                lambda: evaluate(config.folder, config, split=split, listener=story.listener),  # noqa: B023
             ).miou
         else:
             story.skip(f"evaluate {split}", "the data has no such split")
@@ -137,7 +138,7 @@ def _predict(config: RunConfig, story: _Story, bundle: Path | None) -> tuple[Pat
             config.folder, settings.inputs, out, settings=settings, machine=config.machine, listener=story.listener
         ),
     )
-    return tuple(Path(scene["out"]) for scene in found.maps)
+    return tuple(scene.out for scene in found.maps)
 
 
 def _require_bundle(config: RunConfig, bundle: Path | None, phase: str) -> None:

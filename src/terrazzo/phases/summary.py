@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+from terrazzo.scene import SceneSummary
 from terrazzo.storage import write_json
 
 __all__ = [
@@ -22,7 +25,7 @@ __all__ = [
 ]
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> JsonValue:
     """Return a value as JSON can hold it: paths as text, records as mappings, a score that does not exist as null.
 
     >>> plain({"map": Path("a.tif"), "iou": (0.5, float("nan"))})
@@ -36,9 +39,11 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    raise TypeError(f"a summary cannot hold {type(value).__name__}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +60,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return figures, seconds and paths as plain data."""
-        content: dict[str, Any] = plain(self)
-        return content
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def save(self) -> Path:
         """Write `summary.json` into the folder and return its path."""
@@ -139,10 +143,10 @@ class PredictSummary(Summary):
     """What `predict` mapped.
 
     Attributes:
-        maps: One entry a scene: its path, its map, pixels, class shares, seconds.
+        maps: One entry a scene, as `terrazzo.scene.SceneSummary` names its fields.
     """
 
-    maps: tuple[dict[str, Any], ...]
+    maps: tuple[SceneSummary, ...]
 
 
 @dataclass(frozen=True)
