@@ -1,15 +1,18 @@
 """A training under way: what it is made of, how it is taken up again, saved, and what follows from a saved epoch."""
 
 import contextlib
+import json
 import os
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
+from safetensors import SafetensorError, safe_open
 
-from terrazzo.bundle import Bundle
+from terrazzo.bundle import METADATA_KEY, Bundle
 from terrazzo.data.sample import PatchKey
 from terrazzo.data.sampler import balanced_weights, training_batches
 from terrazzo.data.statistics import class_weights
@@ -227,7 +230,7 @@ def settle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
     for path in folder.checkpoints.glob("best-*.safetensors"):
         if path not in names.values():
             path.unlink()
-    if state.best and (not folder.bundle.is_file() or (at_epoch_end and state.best[0].epoch == state.epoch)):
+    if state.best:
         _write_bundle(job, folder, state)
 
 
@@ -244,9 +247,21 @@ def _link(source: Path, goal: Path) -> None:
 
 
 def _write_bundle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
-    """Write the best epoch as a model file."""
+    """Write the best epoch as a model file, unless that is what the file holds."""
     best, prepared = state.best[0], job.prepared
     row: dict[str, float | int | None] = next((row for row in state.history if row["epoch"] == best.epoch), {})
+    training = {
+        "run": job.name,
+        "epoch": best.epoch,
+        "monitor": job.settings.monitor.figure,
+        "value": best.value,
+        # Wall time would make files of equal trainings differ.
+        "figures": {name: value for name, value in row.items() if name != "seconds"},
+        "seed": job.seed,
+        "data": prepared.fingerprint,
+    }
+    if _holds(folder.bundle, training):
+        return
     Bundle(
         architecture=job.architecture.without_pretraining(),
         bands=prepared.bands,
@@ -255,17 +270,18 @@ def _write_bundle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
         patch_size=prepared.patch_size,
         resolution_m=prepared.resolution_m,
         weights=load_checkpoint(folder.best(best.epoch)).weights,
-        training={
-            "run": job.name,
-            "epoch": best.epoch,
-            "monitor": job.settings.monitor.figure,
-            "value": best.value,
-            # Wall time would make files of equal trainings differ.
-            "figures": {name: value for name, value in row.items() if name != "seconds"},
-            "seed": job.seed,
-            "data": prepared.fingerprint,
-        },
+        training=training,
         versions=package_versions(),
         licence=job.licence,
         resize=job.augmentation.resize,
     ).save(folder.bundle)
+
+
+def _holds(path: Path, training: dict[str, Any]) -> bool:
+    """Whether a bundle came from this very epoch; a file that cannot be read is written again."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            contract = json.loads((file.metadata() or {})[METADATA_KEY])
+        return bool(contract["training"] == training)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return False

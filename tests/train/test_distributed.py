@@ -1,0 +1,63 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from terrazzo.errors import ConfigError
+from terrazzo.losses import CrossEntropy
+from terrazzo.machine import MachineSettings
+from terrazzo.train.distributed import Processes, start
+from terrazzo.train.evaluation import Examination, evaluate_split
+
+
+def test_alone_there_is_nothing_to_add(processes):
+    values = torch.tensor([3, 4])
+    assert processes.total(values) is values
+    assert processes.each(values).tolist() == [[3, 4]]
+    assert (processes.rank, processes.world_size, processes.first) == (0, 1, True)
+    assert processes.device == torch.device("cpu")
+    processes.share_buffers(torch.nn.BatchNorm2d(2))
+    processes.wait()
+
+
+def test_float32_and_bfloat16_have_no_loss_scaler(processes):
+    assert processes.scaler is None
+    assert start(MachineSettings(accelerator="cpu", precision="bfloat16", threads=1)).scaler is None
+
+
+def test_what_the_machine_lacks_is_refused():
+    with pytest.raises(ConfigError):
+        start(MachineSettings(accelerator="cpu", precision="float16", threads=1))
+
+
+def test_two_processes_count_as_one(tiny, prepared, processes: Processes, tmp_path: Path):
+    torch.manual_seed(5)
+    network = tiny.Tiny().build(bands=3, classes=3)
+    examination = Examination("val", prepared.normalisation, batch_size=3, loss=CrossEntropy(), worst=3)
+    alone = evaluate_split(network, prepared, examination=examination, processes=processes)
+    out = tmp_path / "found.json"
+    script = Path(__file__).parent / "two_processes.py"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, str(script), str(prepared.folder), str(out)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(out.read_text())
+    assert found["world_size"] == found["state"] == 2
+    assert found["confusion"] == alone.confusion.counts.tolist()
+    assert found["loss"] == alone.loss
+    assert found["worst"] == [dataclasses.asdict(score) for score in alone.worst]
+    rows, in_a_round = len(prepared.training_rows()), 2 * 2 * 2
+    assert found["steps"] == 2 * -(-rows // in_a_round)
+    assert found["equal_weights"]
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1

@@ -1,0 +1,147 @@
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+from terrazzo.data.augment.geometry import Resize
+from terrazzo.data.dataset import PatchDataset
+from terrazzo.data.prepared import Prepared
+from terrazzo.data.sample import PatchKey, collate
+from terrazzo.errors import DataError
+from terrazzo.losses import CrossEntropy
+from terrazzo.models.architecture import Network
+from terrazzo.models.output import Output
+from terrazzo.train.distributed import Processes
+from terrazzo.train.evaluation import Examination, answer, counted, evaluate_split
+
+
+class Brightest(Network):
+    """Answers the band with the largest value: a function of the pixel alone, so patches cannot matter."""
+
+    def forward(self, image: torch.Tensor) -> Output:
+        return Output(image * 4)
+
+
+def look(prepared: Prepared, network: Network, processes: Processes, **changes):
+    examination = Examination("val", prepared.normalisation, batch_size=4, loss=CrossEntropy(), worst=2)
+    return evaluate_split(network, prepared, examination=replace(examination, **changes), processes=processes)
+
+
+def by_hand(prepared: Prepared) -> np.ndarray:
+    """Confusion over whole images, read with rasterio alone."""
+    counts = np.zeros((3, 3), dtype=np.int64)
+    mean, std = (np.array(part)[:, None, None] for part in (prepared.normalisation.mean, prepared.normalisation.std))
+    for entry in prepared.catalog.entries("val"):
+        with rasterio.open(entry.image) as image, rasterio.open(entry.label) as label:
+            values, target = (image.read() - mean) / std, label.read(1)
+        inside = target != 255
+        np.add.at(counts, (target[inside], values.argmax(axis=0)[inside]), 1)
+    return counts
+
+
+def test_every_labelled_pixel_counts_once_though_patches_overlap(prepared, processes):
+    found = look(prepared, Brightest(), processes)
+    assert found.confusion.counts.tolist() == by_hand(prepared).tolist()
+    assert found.confusion.total == 37 * 41 + 20 * 33 - 2 * 3 * 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_counts_do_not_depend_on_the_batch(prepared, processes, batch_size):
+    found = look(prepared, Brightest(), processes, batch_size=batch_size)
+    assert found.confusion == look(prepared, Brightest(), processes).confusion
+    assert found.loss == pytest.approx(look(prepared, Brightest(), processes).loss, rel=1e-5)
+
+
+def test_counts_do_not_depend_on_the_cut(tiny: ModuleType, processes, tmp_path):
+    cuts = [
+        tiny.tiny_prepared(tmp_path / f"{size}-{overlap}", patch=size, overlap=overlap)
+        for size, overlap in ((7, 0), (64, 0), (16, 11))
+    ]
+    counts = [look(one, Brightest(), processes).confusion for one in cuts]
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_the_loss_is_the_mean_over_labelled_pixels(prepared, processes):
+    total, pixels = 0.0, 0
+    dataset = PatchDataset(prepared, normalisation=prepared.normalisation)
+    for row in prepared.index.rows("val"):
+        batch = collate([dataset[PatchKey(row, 0)]])
+        inside = counted(batch, 255)
+        logits = batch.image * 4
+        losses = torch.nn.functional.cross_entropy(logits, batch.target.where(inside, 0), reduction="none")
+        total, pixels = total + float(losses[inside].double().sum()), pixels + int(inside.sum())
+    assert look(prepared, Brightest(), processes).loss == pytest.approx(total / pixels, rel=1e-5)
+
+
+def test_the_worst_patches_come_first(prepared, processes):
+    every = look(prepared, Brightest(), processes, worst=10**6).worst
+    errors = [score.error for score in every]
+    assert errors == sorted(errors, reverse=True)
+    assert sorted(score.row for score in every) == prepared.index.rows("val")
+    assert look(prepared, Brightest(), processes).worst == every[:2]
+    found = look(prepared, Brightest(), processes).confusion.counts
+    wrong = round(sum(score.error * score.pixels for score in every))
+    assert wrong == int(found.sum() - found.diagonal().sum())
+
+
+def test_no_loss_is_reported_where_none_was_asked_for(prepared, processes):
+    assert look(prepared, Brightest(), processes, loss=None).loss is None
+
+
+def test_a_limit_looks_at_so_many_batches(prepared, processes):
+    found = look(prepared, Brightest(), processes, limit=2)
+    assert found.batches == 2
+    assert 0 < found.confusion.total < by_hand(prepared).sum()
+
+
+def test_a_split_without_patches_is_an_error(prepared, processes):
+    with pytest.raises(DataError, match=r'"test" .* has no patch; splits are train, val'):
+        look(prepared, Brightest(), processes, split="test")
+
+
+def test_the_network_keeps_its_mode_and_statistics(tiny, prepared, processes):
+    network = tiny.Tiny().build(bands=3, classes=3).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    first = look(prepared, network, processes)
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert look(prepared, network.eval(), processes).confusion == first.confusion
+    assert not network.training
+
+
+def test_cores_and_ignored_pixels_decide_what_counts(prepared):
+    dataset = PatchDataset(prepared, normalisation=prepared.normalisation)
+    batch = collate([dataset[PatchKey(row, 0)] for row in prepared.index.rows("val")[:2]])
+    inside = counted(batch, 255)
+    outside = torch.ones_like(inside)
+    for position, core in enumerate(batch.cores):
+        outside[(position, *core.slices)] = False
+    assert not (inside & outside).any()
+    assert not (inside & (batch.target == 255)).any()
+    assert inside.sum() == (~outside & (batch.target != 255)).sum()
+
+
+def test_an_explicit_resize_is_made_and_undone(prepared, processes):
+    dataset = PatchDataset(prepared, normalisation=prepared.normalisation)
+    batch = collate([dataset[PatchKey(prepared.index.rows("val")[0], 0)]])
+    seen = []
+
+    class Watching(Brightest):
+        def forward(self, image: torch.Tensor) -> Output:
+            seen.append(tuple(image.shape[-2:]))
+            return super().forward(image)
+
+    output = answer(Watching(), batch, resize=Resize(height=24, width=40), processes=processes)
+    assert seen == [(24, 40)]
+    assert output.logits.shape == (1, 3, 16, 16)
+    found = look(prepared, Watching(), processes, resize=Resize(height=24, width=40))
+    assert found.confusion.total == by_hand(prepared).sum()
+
+
+def test_the_normalisation_is_the_examinations(prepared, processes):
+    other = prepared.normalisation.model_copy(update={"mean": (0.0, 500.0, 500.0)})
+    found = look(prepared, Brightest(), processes, normalisation=other)
+    assert found.confusion.counts[:, 1:].sum() == 0

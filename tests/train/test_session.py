@@ -1,0 +1,197 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from terrazzo.bundle import Bundle
+from terrazzo.data.augment.sets import Augmentation
+from terrazzo.errors import ConfigError, TrainingError
+from terrazzo.train import session as session_module
+from terrazzo.train.checkpoint import Best, load_checkpoint
+from terrazzo.train.folder import RunFolder
+from terrazzo.train.session import begin, save, settle
+from terrazzo.train.settings import KeepSettings, Monitor, TrainSettings
+
+
+@pytest.fixture
+def started(tiny, prepared, processes, tmp_path):
+    """Begin a session with changes to the job's settings."""
+
+    def start(**settings):
+        job = tiny.tiny_job(tmp_path / "run", prepared, settings=TrainSettings(**({"batch_size": 4} | settings)))
+        return begin(job, RunFolder(job.folder), processes)
+
+    return start
+
+
+def finished_epoch(session, epoch=1, best=(1,)):
+    """Pretend that an epoch was trained and concluded."""
+    figures = {"lr": 0.1, "train_loss": 0.5, "val_miou": 0.25, "seconds": 1.0}
+    history = tuple({"epoch": one, **figures} for one in range(1, epoch + 1))
+    session.state = replace(
+        session.state, epoch=epoch, best=tuple(Best(one, 1.0 / one) for one in best), history=history
+    )
+    save(session)
+
+
+def test_the_seed_decides_the_first_weights(started, tiny, prepared, processes, tmp_path):
+    one, same = started(), started()
+    job = tiny.tiny_job(tmp_path / "other", prepared, seed=8)
+    other = begin(job, RunFolder(job.folder), processes)
+    weights = [next(iter(session.network.state_dict().values())) for session in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_updates_cover_the_epoch_in_groups(started):
+    session = started(accumulate=3)
+    updates = session.updates(0)
+    keys = [key for group in updates for batch in group for key in batch]
+    assert sorted(key.row for key in keys) == session.rows
+    assert [len(group) for group in updates] == [3] * (len(updates) - 1) + [len(updates[-1])]
+    assert 1 <= len(updates[-1]) <= 3
+    assert session.updates_per_epoch == len(updates)
+    assert session.updates(1) != updates
+
+
+def test_balanced_sampling_draws_by_weight(started, prepared):
+    session = started(sampling="balanced")
+    assert session.chances is not None
+    assert len(session.chances) == len(session.rows)
+    keys = [key.row for group in session.updates(0) for batch in group for key in batch]
+    assert len(keys) == len(session.rows)
+    assert len(set(keys)) < len(keys)
+
+
+def test_class_weights_come_from_the_training_pixels(started, prepared):
+    assert started().class_weights is None
+    weights = started(class_weights="inverse").class_weights
+    counts = torch.tensor(prepared.pixel_counts["train"], dtype=torch.float64)
+    assert torch.allclose(weights.double(), counts.sum() / (3 * counts))
+    assert not torch.equal(started(class_weights="median").class_weights, weights)
+
+
+def test_debug_looks_at_little(started):
+    session = started(debug=True, batch_size=2)
+    assert session.updates_per_epoch == 4
+    assert session.examination().limit == 2
+    assert started().examination().limit is None
+
+
+def test_validation_takes_its_own_batch_size(started):
+    assert started(evaluation_batch_size=9).examination().batch_size == 9
+    assert started().examination().batch_size == 4
+
+
+def test_a_figure_that_is_not_measured_is_refused_before_any_work(started):
+    with pytest.raises(ConfigError, match=r"'val_dice', which is not measured\. Choose from train_loss, val_loss"):
+        started(monitor=Monitor(figure="val_dice"))
+    with pytest.raises(ConfigError, match="val_foreground_iou"):
+        started(monitor=Monitor(figure="val_foreground_iou"))
+
+
+def test_a_session_goes_on_with_weights_optimizer_and_state(started):
+    first = started()
+    first.objective.network.layers[0].weight.data.add_(1.0)
+    first.loss_sum, first.patches = 2.5, 8
+    first.state = replace(first.state, batch=2, step=2, updates=2)
+    save(first)
+    second = started()
+    assert second.resumed
+    assert (second.loss_sum, second.patches, second.state.step) == (2.5, 8, 2)
+    pairs = zip(first.network.state_dict().values(), second.network.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_other_data_is_refused(started, prepared):
+    session = started()
+    session.state = replace(session.state, fingerprint="of other data")
+    save(session)
+    with pytest.raises(TrainingError, match="trained on data with the fingerprint of other dat"):
+        started()
+
+
+def test_another_number_of_processes_is_refused(started):
+    session = started()
+    session.state = replace(session.state, world_size=4)
+    save(session)
+    with pytest.raises(TrainingError, match="begun by 4 processes and is now taken up by 1"):
+        started()
+
+
+def test_a_checkpoint_of_another_network_is_refused(started, tiny, prepared, processes, tmp_path):
+    save(started())
+    job = tiny.tiny_job(tmp_path / "run", prepared, architecture=tiny.Tiny(width=5))
+    with pytest.raises(TrainingError, match=r"last\.safetensors does not fit the network"):
+        begin(job, RunFolder(job.folder), processes)
+
+
+def test_settling_makes_log_links_and_bundle_and_can_be_repeated(started):
+    session = started(keep=KeepSettings(best=2, every=1))
+    finished_epoch(session)
+    for _ in range(2):
+        settle(session.job, session.folder, session.state)
+        names = sorted(path.name for path in session.folder.checkpoints.iterdir())
+        assert names == ["best-0001.safetensors", "epoch-0001.safetensors", "last.safetensors"]
+        assert len(session.folder.log.read_text().splitlines()) == 2
+    bundle = Bundle.load(session.folder.bundle)
+    assert bundle.training["epoch"] == 1
+    assert bundle.classes.names == ("wood", "roof", "water")
+    assert bundle.patch_size == 16
+    pairs = zip(bundle.weights.values(), session.network.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_checkpoints_that_are_no_longer_best_go(started):
+    session = started(keep=KeepSettings(best=1))
+    finished_epoch(session, epoch=1, best=(1,))
+    settle(session.job, session.folder, session.state)
+    session.network.layers[0].weight.data.add_(1.0)
+    finished_epoch(session, epoch=2, best=(2,))
+    settle(session.job, session.folder, session.state)
+    assert sorted(path.name for path in session.folder.checkpoints.glob("best-*")) == ["best-0002.safetensors"]
+    assert Bundle.load(session.folder.bundle).training["epoch"] == 2
+
+
+def test_a_kept_checkpoint_does_not_follow_the_last_one(started):
+    session = started()
+    finished_epoch(session)
+    settle(session.job, session.folder, session.state)
+    before = load_checkpoint(session.folder.best(1)).weights
+    session.network.layers[0].weight.data.add_(1.0)
+    session.state = replace(session.state, batch=2)
+    save(session)
+    after = load_checkpoint(session.folder.best(1)).weights
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_worse_epoch_leaves_the_bundle_alone(started):
+    session = started()
+    finished_epoch(session)
+    settle(session.job, session.folder, session.state)
+    stamp = session.folder.bundle.stat().st_mtime_ns
+    finished_epoch(session, epoch=2, best=(1,))
+    settle(session.job, session.folder, session.state)
+    assert session.folder.bundle.stat().st_mtime_ns == stamp
+
+
+def test_where_links_do_not_exist_a_copy_is_made(started, monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(session_module.os, "link", refuse)
+    session = started()
+    finished_epoch(session)
+    settle(session.job, session.folder, session.state)
+    assert session.folder.best(1).read_bytes() == session.folder.last.read_bytes()
+
+
+def test_the_bundle_carries_resize_and_licence(tiny, prepared, processes, tmp_path):
+    augmentation = Augmentation.model_validate([{"name": "resize", "height": 8, "width": 8}])
+    job = tiny.tiny_job(tmp_path / "run", prepared, augmentation=augmentation, licence="CC-BY-4.0")
+    session = begin(job, RunFolder(job.folder), processes)
+    finished_epoch(session)
+    settle(job, session.folder, session.state)
+    bundle = Bundle.load(session.folder.bundle)
+    assert bundle.resize is not None
+    assert (bundle.resize.height, bundle.resize.width, bundle.licence) == (8, 8, "CC-BY-4.0")
