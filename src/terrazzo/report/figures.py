@@ -164,8 +164,8 @@ def bar(share: float | None) -> Markup:
 def confusion_table(counts: Sequence[Sequence[int]], classes: Sequence[Mapping[str, object]]) -> Markup:
     """Return a confusion matrix: rows label, columns prediction, each row's shares as heat.
 
-    Cells hold the share of the row in per cent, and counts below it for up to ten classes; with more the counts follow
-    in a table of their own.
+    Cells hold the share of the row in per cent, and counts below it for up to ten classes; with more the
+    sign is left out, and the counts follow in a table of their own.
 
     Args:
         counts: Pixels; rows label, columns prediction.
@@ -174,7 +174,7 @@ def confusion_table(counts: Sequence[Sequence[int]], classes: Sequence[Mapping[s
     inside = len(counts) <= COUNTS_UP_TO
     body = [_confusion_row(row, counts=inside, number=index, classes=classes) for index, row in enumerate(counts)]
     corner = tag("th", "label ↓ prediction →", class_="corner", scope="col")
-    table = tag("table", tag("thead", tag("tr", corner, *_columns(classes))), tag("tbody", *body), class_="confusion")
+    table = tag("table", tag("thead", tag("tr", corner, *_columns(classes))), tag("tbody", *body), class_="confusion" if inside else "confusion dense")
     if inside:
         return tag("div", table, class_="scroll")
     plain = [
@@ -205,7 +205,8 @@ def _confusion_row(row: Sequence[int], *, counts: bool, number: int, classes: Se
         share = count / total if total else None
         heat = 0.0 if share is None else share
         note = f"{classes[number]['name']} as {classes[column]['name']}: {quantity(count)} pixels, {percent(share)}"
-        figures = [tag("b", "–" if share is None else percent(share))]
+        told = "–" if share is None else percent(share)
+        figures = [tag("b", told if counts else told.removesuffix(" %"))]
         if counts:
             figures.append(tag("small", quantity(count)))
         dark = " strong" if heat > 0.55 else ""

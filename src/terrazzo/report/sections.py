@@ -11,6 +11,8 @@ from terrazzo.report.words import duration, quantity, score
 
 __all__ = ["config_section", "curves_section", "environment_section", "header", "maps_section", "timing_section"]
 
+MOST_CLASSES = 8
+"""Curves of classes that one chart shows."""
 TRAIN, VALIDATION = "var(--first)", "var(--second)"
 
 
@@ -72,7 +74,10 @@ def curves_section(run: RunContents) -> Markup:
     ]
     per_class = _class_lines(run)
     if per_class:
-        charts.append(line_chart("Validation IoU by class", per_class, floor=0.0, mark=mark))
+        shown = sorted(per_class, key=_last)[:MOST_CLASSES]
+        few = len(shown) == len(per_class)
+        title = "Validation IoU by class" if few else f"Validation IoU, the {MOST_CLASSES} weakest classes"
+        charts.append(line_chart(title, per_class if few else shown, floor=0.0, mark=mark))
     if any(row.get("val_avg_steps") is not None for row in run.history):
         charts.append(line_chart("Steps per pixel", [_line(run, "val_avg_steps", "steps", TRAIN)], floor=0.0))
     note = f"The upright line marks epoch {mark:g}, the best by validation mIoU." if mark is not None else ""
@@ -82,6 +87,11 @@ def curves_section(run: RunContents) -> Markup:
 def _line(run: RunContents, column: str, name: str, colour: str, *, dashed: bool = False) -> Line:
     points = [(row.get("epoch") or float(index), row.get(column)) for index, row in enumerate(run.history, 1)]
     return Line(name, points, colour, dashed)
+
+
+def _last(line: Line) -> float:
+    """The last value of a curve."""
+    return next((y for _, y in reversed(line.points) if y is not None), 0.0)
 
 
 def _class_lines(run: RunContents) -> list[Line]:
