@@ -65,6 +65,29 @@ class Tiny(Architecture):
         return TinyNetwork(bands, classes, self.width, self.dropout)
 
 
+class OneLayerNetwork(Network):
+    """One convolution: almost nothing, so that a loop's own cost shows."""
+
+    def __init__(self, bands: int, classes: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(bands, classes, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> Output:
+        """Answer logits at the size of the input."""
+        return Output(self.layer(image))
+
+
+class OneLayer(Architecture):
+    """Settings of the network of one layer."""
+
+    name: Literal["one_layer"] = "one_layer"
+
+    def build(self, *, bands: int, classes: int) -> Network:
+        """Return the network."""
+        return OneLayerNetwork(bands, classes)
+
+
+Table.of(ARCHITECTURES.family).register("one_layer", f"{__name__}:OneLayer")
 Table.of(ARCHITECTURES.family).register("tiny", f"{__name__}:Tiny")
 
 
