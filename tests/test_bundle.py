@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -200,6 +200,7 @@ def test_parts_must_agree() -> None:
         make(format=2)
 
 
+@settings(deadline=None)
 @given(keep=st.floats(0, 0.999))
 def test_truncated_anywhere(keep: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("cut") / "b.safetensors"
@@ -210,6 +211,7 @@ def test_truncated_anywhere(keep: float, tmp_path_factory: pytest.TempPathFactor
         Bundle.load(path)
 
 
+@settings(deadline=None)
 @given(position=st.floats(0, 0.999), flip=st.integers(1, 255))
 def test_a_flipped_byte_never_gives_other_answers(
     position: float, flip: int, tmp_path_factory: pytest.TempPathFactory

@@ -1,6 +1,6 @@
 """Scenes and bundles that the tests of this room share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +38,13 @@ def make_bundle() -> Callable[..., Bundle]:
     def make(
         architecture: str = "probe_identity",
         *,
-        bands: object = ("red", "green", "blue"),
-        classes: int = 3,
+        bands: Sequence[str] = ("red", "green", "blue"),
+        classes: int = 0,
         dtype: str = "uint8",
         settings: dict[str, object] | None = None,
         **changes: object,
     ) -> Bundle:
+        classes = classes or len(bands)
         record = ARCHITECTURES.create(architecture, **(settings or {}))
         listed = Bands(items=tuple(Band(name=name, dtype=dtype) for name in bands))
         with torch.random.fork_rng():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terrazzo.errors import ConfigError
@@ -35,6 +35,7 @@ class TestStepBetween:
 
 
 class TestStarts:
+    @settings(deadline=None)
     @given(axis=axes)
     def test_windows_cover_every_pixel_and_stay_inside(self, axis: Axis) -> None:
         covered = np.zeros(axis.length, dtype=int)
@@ -43,6 +44,7 @@ class TestStarts:
             covered[start : start + axis.size] += 1
         assert covered.min() >= 1
 
+    @settings(deadline=None)
     @given(axis=axes)
     def test_evenly_spaced_with_at_least_the_asked_overlap(self, axis: Axis) -> None:
         steps = np.diff(axis.starts)
@@ -67,6 +69,7 @@ class TestStarts:
 
 
 class TestWeights:
+    @settings(deadline=None)
     @given(axis=axes)
     def test_sum_to_one_everywhere(self, axis: Axis) -> None:
         total = np.zeros(axis.length, dtype=np.float32)
@@ -106,12 +109,14 @@ class TestMirrored:
     def test_inside_is_a_slice(self) -> None:
         assert mirrored(2, 5, 5) == slice(2, 5)
 
+    @settings(deadline=None)
     @given(length=st.integers(2, 20), before=st.integers(0, 19), after=st.integers(0, 19))
     def test_is_numpys_reflection_where_it_reaches(self, length: int, before: int, after: int) -> None:
         before, after = min(before, length - 1), min(after, length - 1)
         expected = np.pad(np.arange(length), (before, after), mode="reflect")
         np.testing.assert_array_equal(np.arange(length)[mirrored(-before, length + after, length)], expected)
 
+    @settings(deadline=None)
     @given(length=st.integers(1, 4), before=st.integers(0, 20), after=st.integers(0, 20))
     def test_goes_on_with_its_last_pixel_beyond(self, length: int, before: int, after: int) -> None:
         reach = length - 1

@@ -101,9 +101,10 @@ class Accumulator:
             yield self._decide(start + first, self._sums[:, rows], valid[rows], confidence=confidence)
         if not last:
             self._strip += 1
-            kept = self._sums[:, end - start :].clone()
-            self._sums[:, : kept.shape[1]] = kept
-            self._sums[:, kept.shape[1] :] = 0
+            for plane in self._sums:
+                kept = plane[end - start :].clone()
+                plane[: len(kept)] = kept
+                plane[len(kept) :] = 0
             self._down = self._weights_down()
 
     def _weights_down(self) -> torch.Tensor:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-import terrazzo
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
 from terrazzo.scene.blend import CONFIDENCE_STEPS
@@ -28,7 +28,7 @@ def provenance(bundle: Bundle, scene: Path, settings: PredictSettings, *, precis
     """
     chosen = settings.model_dump(mode="json", exclude={"enable", "inputs", "out"})
     return {
-        "TIFFTAG_SOFTWARE": f"terrazzo {terrazzo.__version__}",
+        "TIFFTAG_SOFTWARE": f"terrazzo {version('terrazzo')}",
         "TERRAZZO_BUNDLE": bundle.fingerprint,
         "TERRAZZO_SCENE": scene.name,
         "TERRAZZO_SETTINGS": json.dumps({**chosen, "precision": precision}, sort_keys=True),

@@ -74,7 +74,7 @@ class ScenePlan:
     def memory_bytes(self) -> int:
         """Memory of pixels and probabilities under way, beside the network's own; independent of the scene's height."""
         width, (height, window_width) = self.grid.width, self.window_shape
-        strips = 3 * width * height * (self.pixel_bytes + 1)
+        strips = 2 * width * height * (self.pixel_bytes + 1)
         probabilities = width * self.rows.size * self.classes * 4
         batches = 5 * self.batch_size * height * window_width * (len(self.bands) + self.classes) * 4
         finished = 6 * width * self.rows.size

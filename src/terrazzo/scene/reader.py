@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32
 
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.geo.grid import Window
@@ -14,6 +14,10 @@ from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.windows import mirrored
 
 __all__ = ["StripEnd", "WindowBatch", "read_scene"]
+
+
+# Bounds what reading holds beside the strip; GDAL's cache keeps the blocks that such rows cut through.
+_ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,32 @@ class StripEnd:
     skipped: int
 
 
-@dataclass(frozen=True)
 class _Strip:
-    """Raw pixels of some rows over the scene's whole width."""
+    """Raw pixels of some rows over the scene's whole width, in one piece of memory from the first strip to the last."""
 
-    top: int
-    values: Shaped[np.ndarray, "band y x"]
-    valid: Bool[np.ndarray, "y x"]
+    def __init__(self, plan: ScenePlan) -> None:
+        height = min(plan.window_shape[0], plan.grid.height)
+        dtype = np.result_type(*(band.dtype for band in plan.bands))
+        self._plan = plan
+        self.top = self.bottom = 0
+        self.values = np.empty((len(plan.bands), height, plan.grid.width), dtype=dtype)
+        self.valid = np.empty((height, plan.grid.width), dtype=bool)
 
-    @property
-    def bottom(self) -> int:
-        return self.top + len(self.valid)
+    def advance(self, scene: RasterFile, start: int) -> None:
+        """Hold the rows of the strip at `start`, reading only those that the one before it did not hold."""
+        plan = self._plan
+        top = max(start - plan.margin, 0)
+        bottom = min(start + plan.rows.size + plan.margin, plan.grid.height)
+        kept, shift = max(self.bottom - top, 0), top - self.top
+        if kept and shift:
+            self.values[:, :kept] = self.values[:, shift : shift + kept]
+            self.valid[:kept] = self.valid[shift : shift + kept]
+        for first in range(max(self.bottom, top), bottom, _ROWS_AT_ONCE):
+            height = min(_ROWS_AT_ONCE, bottom - first)
+            fresh = scene.read(Window(first, 0, height, plan.grid.width), plan.bands)
+            self.values[:, first - top : first - top + height] = fresh.values
+            self.valid[first - top : first - top + height] = fresh.valid
+        self.top, self.bottom = top, bottom
 
 
 def read_scene(plan: ScenePlan, normalisation: Normalisation) -> Iterator[WindowBatch | StripEnd]:
@@ -72,9 +91,9 @@ def read_scene(plan: ScenePlan, normalisation: Normalisation) -> Iterator[Window
     """
     size = plan.rows.size
     with RasterFile(plan.scene) as scene:
-        strip: _Strip | None = None
+        strip = _Strip(plan)
         for number, start in enumerate(plan.rows.starts):
-            strip = _advance(strip, scene, plan, start)
+            strip.advance(scene, start)
             inside = strip.valid[start - strip.top : start - strip.top + size]
             wanted = [
                 column for column, x in enumerate(plan.columns.starts) if inside[:, x : x + plan.columns.size].any()
@@ -83,21 +102,6 @@ def read_scene(plan: ScenePlan, normalisation: Normalisation) -> Iterator[Window
                 yield _batch(strip, plan, normalisation, number, wanted[first : first + plan.batch_size])
             # A copy, because the strip goes on without these rows while the map still needs them.
             yield StripEnd(number, inside.copy(), len(plan.columns) - len(wanted))
-
-
-def _advance(before: _Strip | None, scene: RasterFile, plan: ScenePlan, start: int) -> _Strip:
-    """Return the strip at `start`, reading only the rows that the one before it did not hold."""
-    top = max(start - plan.margin, 0)
-    bottom = min(start + plan.rows.size + plan.margin, plan.grid.height)
-    first = top if before is None else before.bottom
-    if before is not None and first >= bottom:
-        return _Strip(top, before.values[:, top - before.top :], before.valid[top - before.top :])
-    fresh = scene.read(Window(first, 0, bottom - first, plan.grid.width), plan.bands)
-    if before is None:
-        return _Strip(top, fresh.values, fresh.valid)
-    kept = top - before.top
-    values = np.concatenate([before.values[:, kept:], fresh.values], axis=1)
-    return _Strip(top, values, np.concatenate([before.valid[kept:], fresh.valid]))
 
 
 def _batch(
