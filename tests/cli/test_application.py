@@ -52,7 +52,9 @@ def test_the_version(invoke: Callable[..., Result]) -> None:
     assert invoke("--version").stdout == f"terrazzo {terrazzo.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train", "--epochs"], ["config", "shwo"], ["list", "--json="]])
+@pytest.mark.parametrize(
+    "arguments", [["trian"], ["train", "--epochs"], ["config", "shwo"], ["prepare", "--preview", "x"]]
+)
 def test_wrong_arguments_are_status_2_on_standard_error(arguments: list[str], invoke: Callable[..., Result]) -> None:
     result = invoke(*arguments)
     assert result.exit_code == 2

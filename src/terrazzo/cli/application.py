@@ -13,6 +13,7 @@ from terrazzo import __version__
 from terrazzo.cli import config
 from terrazzo.cli.demo import demo
 from terrazzo.cli.evaluate import evaluate
+from terrazzo.cli.group import Group
 from terrazzo.cli.listing import list_names
 from terrazzo.cli.predict import predict
 from terrazzo.cli.prepare import prepare
@@ -23,9 +24,12 @@ __all__ = ["application", "main"]
 
 _EPILOG = "Exit status: 0 done, 2 wrong arguments or configuration, 130 interrupted, 1 anything else."
 
-# Help drawn by rich takes three times as long to appear as plain help.
+# Help drawn by rich takes three times as long to appear as plain help; the options that install completion make Typer
+# load pydantic before any command's help.
 application = typer.Typer(
     name="terrazzo",
+    cls=Group,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,

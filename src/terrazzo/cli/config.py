@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
+from terrazzo.cli.group import Group
 from terrazzo.cli.options import Configuration, Debug, load
 from terrazzo.cli.session import Session
 
 __all__ = ["application"]
 
 application = typer.Typer(
+    cls=Group,
     help="Show, check and describe configurations.",
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -19,7 +21,10 @@ application = typer.Typer(
 
 @application.command()
 def show(configuration: Configuration = None, debug: Debug = False) -> None:
-    """Print the whole configuration as YAML: defaults filled in, includes and settings merged."""
+    """Print the whole configuration as YAML.
+
+    Defaults are filled in, includes and settings merged.
+    """
     with Session("config show", debug=debug):
         typer.echo(load(configuration).dump(), nl=False)
 
