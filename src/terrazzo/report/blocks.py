@@ -1,15 +1,10 @@
-"""What the parts of a page are made of: a headed section, a sentence on what is missing, embedded pictures."""
+"""What the parts of a page are made of: a headed section, a table, a sentence on what is missing."""
 
-import base64
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from terrazzo.report.html import Markup, tag
 
-__all__ = ["embedded", "missing", "section"]
-
-MOST_BYTES = 12 * 2**20
-"""Bytes of pictures that a page embeds in one place."""
+__all__ = ["missing", "section", "table"]
 
 
 def missing(sentence: str) -> Markup:
@@ -19,19 +14,22 @@ def missing(sentence: str) -> Markup:
 
 def section(title: str, *children: str) -> Markup:
     """Return a part of the page with its heading, which the list at the top leads to."""
-    return tag("section", tag("h2", title), *children, id=title.lower().replace(" ", "-"))
+    name = title.lower().replace(" ", "-")
+    return tag("section", tag("h2", title, id=f"{name}-heading"), *children, id=name, aria_labelledby=f"{name}-heading")
 
 
-def embedded(paths: Sequence[Path]) -> tuple[list[Markup], int]:
-    """Pictures inside the page, and how many had no room."""
-    shown: list[Markup] = []
-    used = 0
-    for path in paths:
-        size = path.stat().st_size
-        if used + size > MOST_BYTES:
-            continue
-        used += size
-        source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-        picture = tag("img", src=source, alt=path.stem, loading="lazy")
-        shown.append(tag("figure", picture, tag("figcaption", path.stem)))
-    return shown, len(paths) - len(shown)
+def table(caption: str, heads: Sequence[Markup | str], rows: Iterable[Markup], *, kind: str = "figures") -> Markup:
+    """Return a table in a box that scrolls sideways by itself, so that the page never does.
+
+    Args:
+        caption: What the table shows, for those who hear the page.
+        heads: Titles of the columns, as text or as `th`; none for a table whose rows speak for themselves.
+        rows: Each a `tr`.
+        kind: Class of the table in the style sheet.
+    """
+    titles = [head if isinstance(head, Markup) else tag("th", head, scope="col") for head in heads]
+    parts = [tag("caption", caption, class_="spoken")]
+    if titles:
+        parts.append(tag("thead", tag("tr", *titles)))
+    found = tag("table", *parts, tag("tbody", *rows), class_=kind)
+    return tag("div", found, class_="scroll", tabindex="0", role="region", aria_label=caption)

@@ -1,33 +1,46 @@
 """What a run folder holds, read leniently: a part that is missing or damaged is named, and the rest still shown."""
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from terrazzo.errors import DataError, StorageError
+from terrazzo.report.facts import (
+    DataFacts,
+    MapFacts,
+    PhaseFacts,
+    SplitFacts,
+    data_facts,
+    map_facts,
+    number,
+    phase_facts,
+    split_facts,
+)
 from terrazzo.storage import read_json
 
-__all__ = ["Evaluated", "RunContents", "number", "read_run"]
+__all__ = ["Evaluated", "Row", "RunContents", "best_epoch", "read_run"]
 
 SPLIT_ORDER = ("test", "val", "calibrate", "train")
 """What was kept apart longest comes first."""
+KNOWN = ("log.csv", "metadata.json", "config.yaml", "data.json", "summary.json", "evaluate/*/summary.json")
+"""A folder that holds none of these is no run folder."""
+
+Row = Mapping[str, float | None]
+"""A row of log.csv: column to number, None where empty."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Scores of one split.
+    """An evaluated split.
 
     Attributes:
-        split: Role of the images.
-        summary: What the evaluation wrote.
-        samples: Pictures of samples.
+        facts: Scores.
+        samples: Pictures of samples: image, label, prediction, error.
     """
 
-    split: str
-    summary: Mapping[str, Any]
+    facts: SplitFacts
     samples: tuple[Path, ...]
 
 
@@ -37,69 +50,88 @@ class RunContents:
 
     Attributes:
         folder: The run folder.
-        history: Rows of log.csv: column to number, None where empty.
-        data: data.json.
+        history: Rows of log.csv, an epoch each.
+        data: data.json; None where it is missing.
         summary: summary.json.
         metadata: metadata.json.
         config: Text of config.yaml.
+        phases: Phases with their times.
         evaluated: Scores of each evaluated split.
+        samples: Pictures of the last epoch's worst validation samples.
         maps: What the mapping wrote about each scene.
         pictures: Quick looks of maps.
         problems: Parts that exist but cannot be read.
     """
 
     folder: Path
-    history: tuple[Mapping[str, float | None], ...]
-    data: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    metadata: Mapping[str, Any]
-    config: str
-    evaluated: tuple[Evaluated, ...]
-    maps: tuple[Mapping[str, Any], ...]
-    pictures: tuple[Path, ...]
-    problems: tuple[str, ...] = field(default=())
-
-
-def number(value: object) -> float | None:
-    """Return a finite number, or None for anything else; a score that does not exist is null in JSON.
-
-    >>> number("0.5"), number(None), number(float("nan")), number("")
-    (0.5, None, None, None)
-    """
-    try:
-        found = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
+    history: tuple[Row, ...] = ()
+    data: DataFacts | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: str = ""
+    phases: tuple[PhaseFacts, ...] = ()
+    evaluated: tuple[Evaluated, ...] = ()
+    samples: tuple[Path, ...] = ()
+    maps: tuple[MapFacts, ...] = ()
+    pictures: tuple[Path, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def read_run(folder: Path) -> RunContents:
     """Read what a run folder holds so far.
 
     Raises:
-        DataError: The folder does not exist.
+        DataError: The folder does not exist, or holds nothing of a run.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no run folder; expected a folder such as runs/<name>.")
+    if not any(any(folder.glob(name)) for name in KNOWN):
+        raise DataError(
+            f"{folder} holds nothing of a run (none of {', '.join(KNOWN)}), so there is nothing to report; "
+            "expected a folder such as runs/<name> that `terrazzo train` has written."
+        )
     problems: list[str] = []
-    mapped = _json(folder / "predict" / "summary.json", problems)
+    data = _json(folder / "data.json", problems)
+    summary = _json(folder / "summary.json", problems)
     return RunContents(
         folder=folder,
         history=_history(folder / "log.csv", problems),
-        data=_json(folder / "data.json", problems),
-        summary=_json(folder / "summary.json", problems),
+        data=data_facts(data) if data else None,
+        summary=summary,
         metadata=_json(folder / "metadata.json", problems),
         config=_text(folder / "config.yaml", problems),
+        phases=phase_facts(summary),
         evaluated=_evaluated(folder / "evaluate", problems),
-        maps=tuple(_mappings(mapped.get("maps"))),
-        pictures=tuple(sorted((folder / "predict").glob("**/*.png"))),
+        samples=_pictures(folder / "samples", "*.png"),
+        maps=map_facts(_json(folder / "predict" / "summary.json", problems), summary),
+        pictures=_pictures(folder / "predict", "**/*.png"),
         problems=tuple(problems),
     )
 
 
-def _mappings(value: object) -> Sequence[Mapping[str, Any]]:
-    """The mappings of a list; nothing of anything else."""
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+def best_epoch(history: Sequence[Row], metadata: Mapping[str, Any]) -> tuple[str, float, float] | None:
+    """Return the monitored figure, and epoch and value of its best; the first of equals, as training chooses.
+
+    Args:
+        history: Rows of log.csv.
+        metadata: Its configuration says what was monitored; val_miou where it does not.
+
+    >>> best_epoch([{"epoch": 1.0, "val_miou": 0.5}, {"epoch": 2.0, "val_miou": 0.5}], {})
+    ('val_miou', 1.0, 0.5)
+    """
+    monitor: object = metadata
+    for key in ("config", "train", "monitor"):
+        monitor = monitor.get(key) if isinstance(monitor, Mapping) else None
+    settings = monitor if isinstance(monitor, Mapping) else {"figure": monitor}
+    figure = str(settings.get("figure") or "val_miou")
+    mode = settings.get("mode", "auto")
+    sign = -1 if mode == "min" or (mode != "max" and figure.endswith("loss")) else 1
+    known = [(row.get("epoch"), row.get(figure)) for row in history]
+    pairs = [(epoch, value) for epoch, value in known if epoch is not None and value is not None]
+    if not pairs:
+        return None
+    epoch, value = max(pairs, key=lambda pair: (sign * pair[1], -pair[0]))
+    return figure, epoch, value
 
 
 def _json(path: Path, problems: list[str]) -> Mapping[str, Any]:
@@ -126,14 +158,15 @@ def _text(path: Path, problems: list[str]) -> str:
         return ""
 
 
-def _history(path: Path, problems: list[str]) -> tuple[Mapping[str, float | None], ...]:
-    """Rows of the log; a word in a cell counts as empty."""
+def _history(path: Path, problems: list[str]) -> tuple[Row, ...]:
+    """Read the rows of the log; a word in a cell counts as empty, and a row without an epoch as none."""
     try:
         rows = list(csv.DictReader(_text(path, problems).splitlines()))
     except csv.Error as error:
         problems.append(f"{path} is no table: {error}.")
         return ()
-    return tuple({column: number(cell) for column, cell in row.items() if column} for row in rows)
+    read = [{column: number(cell) for column, cell in row.items() if column} for row in rows]
+    return tuple(row for row in read if row.get("epoch") is not None)
 
 
 def _evaluated(folder: Path, problems: list[str]) -> tuple[Evaluated, ...]:
@@ -141,9 +174,13 @@ def _evaluated(folder: Path, problems: list[str]) -> tuple[Evaluated, ...]:
     for path in sorted(folder.glob("*/summary.json"), key=_split_rank):
         summary = _json(path, problems)
         if summary:
-            samples = tuple(sorted((path.parent / "samples").glob("*.png")))
-            found.append(Evaluated(path.parent.name, summary, samples))
+            split = path.parent.name
+            found.append(Evaluated(split_facts(split, summary), _pictures(path.parent / "samples", "*.png")))
     return tuple(found)
+
+
+def _pictures(folder: Path, pattern: str) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")))
 
 
 def _split_rank(path: Path) -> tuple[int, str]:

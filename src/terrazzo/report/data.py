@@ -1,10 +1,8 @@
 """What the model learned from: warnings, class shares by split, bands and their statistics."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from terrazzo.report.blocks import missing, section
-from terrazzo.report.contents import RunContents, number
+from terrazzo.report.blocks import missing, section, table
+from terrazzo.report.contents import RunContents
+from terrazzo.report.facts import BandFacts, DataFacts
 from terrazzo.report.figures import bar, swatch
 from terrazzo.report.html import Markup, tag
 from terrazzo.report.words import percent, quantity, short
@@ -13,55 +11,62 @@ __all__ = ["data_section"]
 
 
 def data_section(run: RunContents) -> Markup:
-    """Return class shares by split, bands and warnings."""
+    """Return warnings, class shares by split, and bands."""
     data = run.data
-    if not data:
+    if data is None:
         return section("Data", missing("Nothing is known about the data: the run folder has no data.json."))
-    warnings = [str(warning) for warning in data.get("warnings", [])]
-    listed = tag("ul", *(tag("li", warning) for warning in warnings), class_="warnings")
+    listed = tag("ul", *(tag("li", warning) for warning in data.warnings), class_="warnings")
     return section(
         "Data",
         tag("h4", "Warnings"),
-        listed if warnings else tag("p", "None.", class_="note"),
-        tag("h4", "Class shares by split"),
-        tag("div", _shares(data), class_="scroll"),
-        tag("h4", "Bands"),
-        tag("div", _bands(data), class_="scroll"),
+        listed if data.warnings else tag("p", "None.", class_="note"),
+        tag("h4", "Class shares of labelled pixels by split"),
+        _shares(data) if data.pixels else missing("data.json holds no pixel counts of these classes."),
+        tag("h4", "Bands and normalisation"),
+        tag("p", _grid(data), class_="note"),
+        _bands(data.bands) if data.bands else missing("data.json names no bands."),
     )
 
 
-def _shares(data: Mapping[str, Any]) -> Markup:
-    counts: Mapping[str, Sequence[int]] = data.get("pixel_counts", {})
+def _shares(data: DataFacts) -> Markup:
     heads = [tag("th", "class", scope="col")]
-    heads += [tag("th", split, scope="col", colspan="2") for split in counts]
+    heads += [tag("th", split, scope="colgroup", colspan="2") for split in data.pixels]
     rows = []
-    for index, entry in enumerate(data.get("classes", [])):
-        cells = [tag("th", swatch(entry.get("colour", (128, 128, 128))), str(entry["name"]), scope="row")]
-        for split in counts:
-            total = sum(counts[split])
-            share = counts[split][index] / total if total else None
-            cells += [tag("td", _exact_percent(share)), tag("td", bar(share))]
+    for index, entry in enumerate(data.classes):
+        cells = [tag("th", swatch(entry.colour), entry.name, scope="row")]
+        for counts in data.pixels.values():
+            share = counts[index] / sum(counts) if sum(counts) else None
+            cells += [tag("td", _exact_percent(share)), tag("td", bar(share, entry.colour))]
         rows.append(tag("tr", *cells))
-    for title, key in (("ignored pixels", "ignored_counts"), ("images", "images"), ("patches", "patches")):
-        values: Mapping[str, Any] = data.get(key, {})
-        if values:
-            cells = [tag("td", quantity(number(values.get(split))), colspan="2") for split in counts]
+    for title, values in data.counts.items():
+        if any(values.values()):
+            cells = [tag("td", quantity(values.get(split)), colspan="2") for split in data.pixels]
             rows.append(tag("tr", tag("th", title, scope="row"), *cells, class_="total"))
-    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="figures")
+    return table("Class shares by split", heads, rows)
 
 
 def _exact_percent(share: float | None) -> str:
-    """Shares with one decimal: rare classes matter here."""
-    return percent(share) if share is None or 0 < share < 0.001 else f"{100 * share:.1f} %"
+    """Return a share with one decimal: rare classes matter here."""
+    if share is None or share == 0:
+        return percent(share)
+    return "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
-def _bands(data: Mapping[str, Any]) -> Markup:
-    normalisation: Mapping[str, Sequence[float]] = data.get("normalisation") or {}
-    means, deviations = normalisation.get("mean", ()), normalisation.get("std", ())
-    rows = []
-    for index, band in enumerate(data.get("bands", [])):
-        name = str(band["name"]) if isinstance(band, Mapping) else str(band)
-        cells = [tag("td", short(values[index]) if index < len(values) else "–") for values in (means, deviations)]
-        rows.append(tag("tr", tag("th", name, scope="row"), *cells))
-    heads = [tag("th", title, scope="col") for title in ("band", "training mean", "deviation")]
-    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="figures")
+def _grid(data: DataFacts) -> str:
+    told = ["Values are normalised as (raw value - mean) / deviation, both measured on the training pixels."]
+    if data.patch_size is not None:
+        told.append(f"Patches are {data.patch_size:g} x {data.patch_size:g} pixels.")
+    if data.resolution_m is not None:
+        told.append(f"A pixel is {data.resolution_m:.4g} m wide.")
+    return " ".join(told)
+
+
+def _bands(bands: tuple[BandFacts, ...]) -> Markup:
+    heads = ("band", "type", "unit", "nodata", "mean", "deviation")
+    return table("Bands", heads, [_band_row(band) for band in bands])
+
+
+def _band_row(band: BandFacts) -> Markup:
+    figures = ["–" if value is None else short(value) for value in (band.nodata, band.mean, band.deviation)]
+    cells = [tag("td", text) for text in (band.dtype or "–", band.unit or "–", *figures)]
+    return tag("tr", tag("th", band.name, scope="row"), *cells)

@@ -1,21 +1,24 @@
 """Charts as inline SVG and HTML: they scale, follow the page's light or dark colours, and need no script."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from terrazzo.report.html import Markup, join, tag
-from terrazzo.report.words import percent, quantity, short
+from terrazzo.report.html import Markup, tag
+from terrazzo.report.words import percent, short
 
-__all__ = ["Line", "bar", "confusion_table", "line_chart", "swatch", "ticks"]
+__all__ = ["Line", "bar", "css", "line_chart", "stack", "swatch", "tick_labels", "ticks"]
 
 WIDTH, HEIGHT = 360.0, 214.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 10.0, 10.0, 36.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 10.0, 10.0, 36.0
 """Room around the plot for the labels of the axes, in units of the drawing."""
 MOST_POINTS = 60
 """Above as many, points are not marked one by one."""
-COUNTS_UP_TO = 10
-"""Most classes whose counts stand inside the cells of the confusion matrix."""
+MOST_DECIMALS = 4
+"""On an axis; what needs more is written in powers of ten."""
+FLAT = 1e-3
+"""Curves that vary less than this share of their values count as constant; closer ticks would all read alike."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Line:
         points: (x, y) in order; a y of None leaves a gap.
         colour: CSS colour.
         dashed: Tells lines apart without colour.
+        halo: Draws a quiet edge, for colours that vanish on a pale or a dark page.
     """
 
     name: str
     points: Sequence[tuple[float, float | None]]
     colour: str
     dashed: bool = False
+    halo: bool = False
 
 
 def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
@@ -53,6 +58,32 @@ def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
     return [round(index * step, 12) + 0.0 for index in range(first, last + 1)]
 
 
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Return the labels of an axis: all with as many decimals as tell them apart, or all in powers of ten.
+
+    >>> tick_labels([0.0, 0.0005, 0.001])
+    ['0', '0.0005', '0.0010']
+    >>> tick_labels([0.0, 5e-06, 1e-05])
+    ['0', '5e-6', '1e-5']
+    """
+    step = min((abs(high - low) for low, high in pairwise(values)), default=0.0)
+    largest = max(map(abs, values), default=0.0)
+    if step == 0:
+        return [short(value) for value in values]
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if decimals <= MOST_DECIMALS and largest < 1e5:
+        return ["0" if value == 0 else f"{value:.{decimals}f}" for value in values]
+    digits = max(0, math.floor(math.log10(largest) + 1e-9) - math.floor(math.log10(step) + 1e-9))
+    return [_scientific(value, digits) for value in values]
+
+
+def _scientific(value: float, digits: int) -> str:
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+
+
 def line_chart(title: str, lines: Sequence[Line], *, floor: float | None = None, mark: float | None = None) -> Markup:
     """Return curves over epochs with a legend above.
 
@@ -68,18 +99,35 @@ def line_chart(title: str, lines: Sequence[Line], *, floor: float | None = None,
         return tag("figure", heading, tag("p", "No values.", class_="missing"), class_="chart")
     values = [y for line in drawn for _, y in line.points if y is not None]
     epochs = [x for line in drawn for x, _ in line.points]
-    low, high = (min(values) if floor is None else min(floor, *values)), max(values)
-    if high == low:
-        low, high = low - abs(low) * 0.1 - 1e-6, high + abs(high) * 0.1 + 1e-6
-    frame = _Frame(min(epochs), max(epochs), low, high + 0.04 * (high - low))
+    low, high = _bounds(values, floor)
+    frame = _Frame(min(epochs), max(epochs), low, high)
     parts = [*_axes(frame)]
     if mark is not None and frame.first <= mark <= frame.last:
         x = frame.x(mark)
         parts.append(tag("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="mark"))
     for line in drawn:
         parts += _drawn(line, frame)
-    picture = tag("svg", *parts, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=f"{title} over epochs")
+    told = f"{title} over epochs {frame.first:g} to {frame.last:g}: " + "; ".join(map(_told, drawn))
+    parts.insert(0, tag("title", told))
+    picture = tag("svg", *parts, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=told)
     return tag("figure", heading, picture, class_="chart")
+
+
+def _told(line: Line) -> str:
+    """Return a curve in words."""
+    known = [y for _, y in line.points if y is not None]
+    ends, bounds = f"from {short(known[0])} to {short(known[-1])}", f"{short(min(known))} to {short(max(known))}"
+    return f"{line.name} {ends} (within {bounds})"
+
+
+def _bounds(values: Sequence[float], floor: float | None) -> tuple[float, float]:
+    """Return the ends of the upright axis; a constant gets room around it."""
+    low = min(values) if floor is None else min(floor, *values)
+    high = max(values)
+    if high - low <= FLAT * max(abs(low), abs(high)):
+        room = 0.1 * max(abs(low), abs(high)) or 1.0
+        low, high = (low if low == floor else low - room), high + room
+    return low, high + 0.04 * (high - low)
 
 
 @dataclass(frozen=True)
@@ -102,10 +150,11 @@ class _Frame:
 
 def _axes(frame: _Frame) -> list[Markup]:
     parts = []
-    for value in ticks(frame.low, frame.high):
+    heights = ticks(frame.low, frame.high)
+    for value, label in zip(heights, tick_labels(heights), strict=True):
         y = frame.y(value)
         parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(tag("text", short(value), x=LEFT - 6, y=y + 4, text_anchor="end"))
+        parts.append(tag("text", label, x=LEFT - 6, y=y + 4, text_anchor="end"))
     whole = [value for value in ticks(frame.first, frame.last, count=6) if value == int(value)]
     below = HEIGHT - BOTTOM + 15
     parts += [tag("text", str(int(value)), x=frame.x(value), y=below, text_anchor="middle") for value in whole]
@@ -114,21 +163,24 @@ def _axes(frame: _Frame) -> list[Markup]:
 
 
 def _drawn(line: Line, frame: _Frame) -> list[Markup]:
-    """A path that breaks where values are missing, and its points where they are few."""
-    steps, pen_down = [], False
-    for x, y in line.points:
+    """Return a path that breaks where values are missing, and points where they are few or stand alone."""
+    steps, alone, before = [], [], None
+    following = [y for _, y in line.points[1:]] + [None]
+    for (x, y), after in zip(line.points, following, strict=True):
         if y is not None:
-            steps.append(f"{'L' if pen_down else 'M'}{frame.x(x):.1f} {frame.y(y):.1f}")
-        pen_down = y is not None
-    style = f"stroke:{line.colour}"
+            steps.append(f"{'M' if before is None else 'L'}{frame.x(x):.1f} {frame.y(y):.1f}")
+            if before is None and after is None:
+                alone.append((x, y))
+        before = y
+    path = " ".join(steps)
+    parts = [tag("path", d=path, class_="halo")] if line.halo else []
     dash = "5 3" if line.dashed else None
-    parts = [tag("path", d=" ".join(steps), class_="curve", style=style, stroke_dasharray=dash)]
+    parts.append(tag("path", d=path, class_="curve", style=f"stroke:{line.colour}", stroke_dasharray=dash))
     known = [(x, y) for x, y in line.points if y is not None]
-    if len(known) <= MOST_POINTS:
-        for x, y in known:
-            note = tag("title", f"{line.name}, epoch {x:g}: {short(y)}")
-            dot = tag("g", note, tag("circle", cx=frame.x(x), cy=frame.y(y), r=2.2, style=f"fill:{line.colour}"))
-            parts.append(dot)
+    for x, y in known if len(known) <= MOST_POINTS else alone:
+        note = tag("title", f"{line.name}, epoch {x:g}: {short(y)}")
+        dot = tag("circle", cx=frame.x(x), cy=frame.y(y), r=2.2, style=f"fill:{line.colour}")
+        parts.append(tag("g", note, dot))
     return parts
 
 
@@ -149,66 +201,42 @@ def _legend(lines: Sequence[Line]) -> Markup:
     return tag("span", *items, class_="legend")
 
 
-def swatch(colour: Sequence[int]) -> Markup:
+def swatch(colour: tuple[int, int, int]) -> Markup:
     """Return a small square in a class's colour, framed so that pale and dark ones show on any page."""
-    red, green, blue = (int(channel) for channel in colour)
-    return tag("span", class_="swatch", style=f"background:rgb({red},{green},{blue})", aria_hidden="true")
+    return tag("span", class_="swatch", style=f"background:{css(colour)}", aria_hidden="true")
 
 
-def bar(share: float | None) -> Markup:
-    """Return a bar whose length is a share of 0..1 of its column; none for None."""
-    width = 0.0 if share is None else 100 * min(max(share, 0.0), 1.0)
-    return tag("span", tag("span", style=f"width:{width:.1f}%"), class_="bar", aria_hidden="true")
-
-
-def confusion_table(counts: Sequence[Sequence[int]], classes: Sequence[Mapping[str, object]]) -> Markup:
-    """Return a confusion matrix: rows label, columns prediction, each row's shares as heat.
-
-    Cells hold the share of the row in per cent, and counts below it for up to ten classes; with more the
-    sign is left out, and the counts follow in a table of their own.
+def bar(share: float | None, colour: tuple[int, int, int] | None = None) -> Markup:
+    """Return a bar whose length is a share of 0..1 of its column; an empty one for None.
 
     Args:
-        counts: Pixels; rows label, columns prediction.
-        classes: `name` and `colour` of each class.
+        share: What lies outside 0..1 is cut off.
+        colour: Of the class; the page's own if None.
     """
-    inside = len(counts) <= COUNTS_UP_TO
-    body = [_confusion_row(row, counts=inside, number=index, classes=classes) for index, row in enumerate(counts)]
-    corner = tag("th", "label ↓ prediction →", class_="corner", scope="col")
-    table = tag("table", tag("thead", tag("tr", corner, *_columns(classes))), tag("tbody", *body), class_="confusion" if inside else "confusion dense")
-    if inside:
-        return tag("div", table, class_="scroll")
-    plain = [
-        tag("tr", _row_name(classes[index]), *(tag("td", quantity(count)) for count in row))
-        for index, row in enumerate(counts)
+    width = 0.0 if share is None else 100 * min(max(share, 0.0), 1.0)
+    painted = "" if colour is None else f";background:{css(colour)}"
+    return tag("span", tag("span", style=f"width:{width:.1f}%{painted}"), class_="bar", aria_hidden="true")
+
+
+def stack(shares: Sequence[tuple[str, float, tuple[int, int, int]]]) -> Markup:
+    """Return one bar cut into shares.
+
+    Args:
+        shares: Name, share of 0..1 and colour of each part, in order; pointing at a part tells the first two.
+    """
+    parts = [
+        tag("span", style=f"width:{100 * share:.2f}%;background:{css(colour)}", title=f"{name}: {percent(share)}")
+        for name, share, colour in shares
+        if share > 0
     ]
-    numbers = tag("table", tag("thead", tag("tr", corner, *_columns(classes))), tag("tbody", *plain), class_="counts")
-    return join(
-        [
-            tag("div", table, class_="scroll"),
-            tag("details", tag("summary", "Counts in pixels"), tag("div", numbers, class_="scroll")),
-        ]
-    )
+    told = ", ".join(f"{name} {percent(share)}" for name, share, _ in shares if share > 0)
+    return tag("span", *parts, class_="bar stack", role="img", aria_label=told)
 
 
-def _columns(classes: Sequence[Mapping[str, object]]) -> list[Markup]:
-    return [tag("th", tag("span", str(entry["name"])), class_="upright", scope="col") for entry in classes]
+def css(colour: tuple[int, int, int]) -> str:
+    """Return a colour as style sheets write it.
 
-
-def _row_name(entry: Mapping[str, object]) -> Markup:
-    return tag("th", str(entry["name"]), scope="row")
-
-
-def _confusion_row(row: Sequence[int], *, counts: bool, number: int, classes: Sequence[Mapping[str, object]]) -> Markup:
-    total = sum(row)
-    cells = []
-    for column, count in enumerate(row):
-        share = count / total if total else None
-        heat = 0.0 if share is None else share
-        note = f"{classes[number]['name']} as {classes[column]['name']}: {quantity(count)} pixels, {percent(share)}"
-        told = "–" if share is None else percent(share)
-        figures = [tag("b", told if counts else told.removesuffix(" %"))]
-        if counts:
-            figures.append(tag("small", quantity(count)))
-        dark = " strong" if heat > 0.55 else ""
-        cells.append(tag("td", *figures, class_=f"heat{dark}", style=f"--share:{100 * heat:.1f}%", title=note))
-    return tag("tr", _row_name(classes[number]), *cells)
+    >>> css((1, 2, 3))
+    'rgb(1,2,3)'
+    """
+    return f"rgb({colour[0]},{colour[1]},{colour[2]})"

@@ -13,6 +13,7 @@ from terrazzo.report.sections import (
     environment_section,
     header,
     maps_section,
+    run_name,
     timing_section,
 )
 from terrazzo.storage import write_text
@@ -20,7 +21,7 @@ from terrazzo.storage import write_text
 __all__ = ["PAGE_FILE", "render", "write_report"]
 
 PAGE_FILE = "report.html"
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The browser itself refuses whatever would leave the page."""
 TITLES = ("Training", "Scores", "Data", "Maps", "Timing", "Environment", "Configuration")
 
@@ -35,7 +36,7 @@ def write_report(run_folder: Path) -> Path:
         Path of the page.
 
     Raises:
-        DataError: The folder does not exist.
+        DataError: The folder does not exist, or holds nothing of a run.
         StorageError: The page cannot be written.
     """
     page = run_folder / PAGE_FILE
@@ -52,7 +53,7 @@ def render(run: RunContents) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{run.folder.resolve().name} · Terrazzo"),
+        tag("title", f"{run_name(run)} · Terrazzo"),
         tag("style", style),
     )
     links = tag("nav", *(tag("a", title, href=f"#{title.lower()}") for title in TITLES), aria_label="Parts of the page")
@@ -71,4 +72,6 @@ def render(run: RunContents) -> str:
         config_section(run),
     ]
     body = tag("body", tag("main", *parts))
-    return "<!doctype html>\n" + join([tag("html", head, body, lang="en")]) + "\n"
+    page = "<!doctype html>\n" + join([tag("html", head, body, lang="en")]) + "\n"
+    # Names of files may hold bytes that are no text; UTF-8 cannot write them.
+    return page.encode("utf-8", "replace").decode("utf-8")

@@ -1,18 +1,25 @@
 """How well the model does: scores by class, confusion matrix and worst samples of each evaluated split."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
-from terrazzo.report.blocks import embedded, missing, section
-from terrazzo.report.contents import Evaluated, RunContents, number
-from terrazzo.report.figures import bar, confusion_table, swatch
+from terrazzo.report.blocks import missing, section, table
+from terrazzo.report.confusion import confusion_table
+from terrazzo.report.contents import Evaluated, RunContents
+from terrazzo.report.facts import ClassFacts, SplitFacts
+from terrazzo.report.figures import bar, swatch
 from terrazzo.report.html import Markup, tag
+from terrazzo.report.pictures import embedded
 from terrazzo.report.words import quantity, score, short
 
-__all__ = ["scores_section"]
+__all__ = ["MOST_SAMPLES", "samples", "scores_section"]
 
 MOST_SAMPLES = 12
 """Pictures of samples that a page embeds for each split."""
+PANELS = (
+    "From left to right: the image, its label, the prediction, and the errors (wrong pixels orange, right ones grey). "
+    "Hatched pixels are ignored."
+)
 
 
 def scores_section(run: RunContents) -> Markup:
@@ -25,63 +32,75 @@ def scores_section(run: RunContents) -> Markup:
 
 
 def _split(evaluated: Evaluated) -> Markup:
-    summary = evaluated.summary
-    facts = [
-        f"mIoU {score(number(summary.get('miou')))}",
-        f"mean accuracy {score(number(summary.get('mean_accuracy')))}",
-        f"frequency-weighted IoU {score(number(summary.get('frequency_weighted_iou')))}",
-        f"{quantity(number(summary.get('pixels')))} labelled pixels, each counted once",
-    ]
-    if number(summary.get("loss")) is not None:
-        facts.insert(3, f"loss {short(float(summary['loss']))}")
-    absent = [str(name) for name in summary.get("absent", [])]
-    classes = summary.get("classes", [])
-    parts = [tag("h3", evaluated.split), tag("p", " · ".join(facts), class_="note")]
-    if absent:
+    facts = evaluated.facts
+    parts = [tag("h3", facts.split), tag("p", _sentence(facts), class_="note")]
+    if facts.absent:
         parts.append(
-            tag("p", f"Neither labelled nor predicted, so left out of means: {', '.join(absent)}.", class_="note")
+            tag("p", f"Neither labelled nor predicted, so left out of means: {', '.join(facts.absent)}.", class_="note")
         )
-    if not classes:
-        return tag("div", *parts, missing("The summary names no classes."))
-    parts.append(tag("div", _class_table(classes), class_="scroll"))
-    counts = summary.get("confusion")
-    if counts and len(counts) == len(classes):
-        parts += [
-            tag("h4", "Confusion: of each label's pixels, how many became what"),
-            confusion_table(counts, classes),
-        ]
+    if not facts.classes:
+        return tag("div", *parts, missing("The summary names no classes."), class_="split")
+    parts.append(_class_table(facts))
+    parts.append(tag("h4", "Confusion: of each label's pixels, how many became what"))
+    if facts.confusion is None:
+        parts.append(missing("The summary holds no confusion matrix of these classes."))
     else:
-        parts.append(missing("No confusion matrix was written."))
-    parts += _samples(evaluated)
+        parts.append(confusion_table(facts.confusion, facts.classes))
+    parts.append(tag("h4", "Worst samples"))
+    parts += samples(evaluated.samples, f"Sample of {facts.split}")
     return tag("div", *parts, class_="split")
 
 
-def _class_table(classes: Sequence[Mapping[str, Any]]) -> Markup:
-    rows = []
-    for entry in classes:
-        iou = number(entry.get("iou"))
-        cells = [tag("td", score(number(entry.get(key)))) for key in ("f1", "precision", "recall")]
-        name = tag("th", swatch(entry.get("colour", (128, 128, 128))), str(entry["name"]), scope="row")
-        rows.append(
-            tag(
-                "tr",
-                name,
-                tag("td", score(iou)),
-                tag("td", bar(iou)),
-                *cells,
-                tag("td", quantity(number(entry.get("pixels")))),
-            )
-        )
-    titles = [tag("th", title, scope="col") for title in ("class", "IoU", "", "F1", "precision", "recall", "pixels")]
-    return tag("table", tag("thead", tag("tr", *titles)), tag("tbody", *rows), class_="figures")
+def _sentence(facts: SplitFacts) -> str:
+    """Return the split's figures in a line."""
+    figures = facts.figures
+    told = [f"mIoU {score(figures.get('miou'))}"]
+    if figures.get("foreground_iou") is not None:
+        told.append(f"foreground IoU {score(figures.get('foreground_iou'))}")
+    told += [
+        f"pixel accuracy {score(figures.get('accuracy'))}",
+        f"mean accuracy {score(figures.get('mean_accuracy'))}",
+        f"frequency-weighted IoU {score(figures.get('frequency_weighted_iou'))}",
+    ]
+    loss = figures.get("loss")
+    if loss is not None:
+        told.append(f"loss {short(loss)}")
+    if figures.get("images") is not None:
+        told.append(f"images {quantity(figures.get('images'))}")
+    told.append(f"{quantity(figures.get('pixels'))} labelled pixels, each counted once")
+    return " · ".join(told)
 
 
-def _samples(evaluated: Evaluated) -> list[Markup]:
-    if not evaluated.samples:
+def _class_table(facts: SplitFacts) -> Markup:
+    heads = ("class", "IoU", tag("td"), "F1", "precision", "recall", "pixels")
+    return table(f"Scores by class on {facts.split}", heads, [_class_row(entry) for entry in facts.classes])
+
+
+def _class_row(entry: ClassFacts) -> Markup:
+    return tag(
+        "tr",
+        tag("th", swatch(entry.colour), entry.name, scope="row"),
+        tag("td", score(entry.iou)),
+        tag("td", bar(entry.iou, entry.colour)),
+        *(tag("td", score(value)) for value in (entry.f1, entry.precision, entry.recall)),
+        tag("td", quantity(entry.pixels)),
+    )
+
+
+def samples(paths: Sequence[Path], name: str) -> list[Markup]:
+    """Return pictures of samples, with a sentence on what their panels are.
+
+    Args:
+        paths: Each a picture of image, label, prediction and error.
+        name: What the captions call one of them.
+    """
+    if not paths:
         return [missing("No pictures of samples were written.")]
-    shown, left = embedded(evaluated.samples[:MOST_SAMPLES])
-    left += len(evaluated.samples[MOST_SAMPLES:])
-    note = "Image, label, prediction, and where they differ (wrong: orange; hatched: ignored)."
-    if left:
-        note += f" {left} more in {evaluated.samples[0].parent}."
-    return [tag("h4", "Worst samples"), tag("p", note, class_="note"), tag("div", *shown, class_="pictures")]
+    shown, left = embedded(
+        paths[:MOST_SAMPLES], [f"{name}, {place} of {len(paths)}" for place in range(1, len(paths) + 1)][:MOST_SAMPLES]
+    )
+    parts = [tag("p", PANELS, class_="note"), tag("div", *shown, class_="pictures")]
+    unseen = [*left, *paths[MOST_SAMPLES:]]
+    if unseen:
+        parts.append(missing(f"Not shown (more than fit, or damaged): {', '.join(str(path) for path in unseen)}."))
+    return parts

@@ -1,87 +1,120 @@
 """The parts of a run's page about the run itself; each takes what the run folder holds and says what is missing."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from terrazzo.report.blocks import embedded, missing, section
-from terrazzo.report.contents import RunContents, number
-from terrazzo.report.figures import Line, bar, line_chart
+from terrazzo.report.blocks import missing, section, table
+from terrazzo.report.contents import RunContents, best_epoch
+from terrazzo.report.facts import GREY, MapFacts, PhaseFacts, number
+from terrazzo.report.figures import Line, bar, css, line_chart, stack
 from terrazzo.report.html import Markup, tag
-from terrazzo.report.words import duration, quantity, score
+from terrazzo.report.pictures import embedded
+from terrazzo.report.scores import samples
+from terrazzo.report.words import duration, percent, quantity, score
 
-__all__ = ["config_section", "curves_section", "environment_section", "header", "maps_section", "timing_section"]
+__all__ = [
+    "config_section",
+    "curves_section",
+    "environment_section",
+    "header",
+    "maps_section",
+    "run_name",
+    "timing_section",
+]
 
 MOST_CLASSES = 8
 """Curves of classes that one chart shows."""
+DIM, BRIGHT = 0.08, 0.6
+"""Outside these bounds of brightness a thin line vanishes on a dark or a pale page."""
 TRAIN, VALIDATION = "var(--first)", "var(--second)"
 
 
 def header(run: RunContents) -> Markup:
     """Return the run's name and its main figures."""
-    best = _best(run)
-    tiles = [(f"mIoU, {found.split}", score(number(found.summary.get("miou")))) for found in run.evaluated[:2]]
-    if run.evaluated:
-        first = run.evaluated[0]
-        if number(first.summary.get("foreground_iou")) is not None:
-            tiles.append((f"foreground IoU, {first.split}", score(number(first.summary["foreground_iou"]))))
-        tiles.append((f"pixel accuracy, {first.split}", score(number(first.summary.get("accuracy")))))
+    tiles = _score_tiles(run)
+    best = best_epoch(run.history, run.metadata)
     if best is not None:
-        tiles.append((f"best validation mIoU, epoch {best[0]:g}", score(best[1])))
+        figure, epoch, value = best
+        tiles.append((f"best {figure}, epoch {epoch:g}", score(value)))
     if run.history:
-        tiles.append(("epochs", quantity(max((row.get("epoch") or 0.0) for row in run.history))))
-    if number(run.summary.get("seconds")) is not None:
-        tiles.append(("time in all", duration(number(run.summary["seconds"]))))
+        tiles.append(("epochs", quantity(run.history[-1].get("epoch"))))
+        tiles.append(("training time", duration(_training_seconds(run))))
+    if run.data is not None:
+        tiles.append(("classes", str(len(run.data.classes))))
+        tiles.append(("bands", str(len(run.data.bands))))
     cells = [tag("div", tag("dt", name), tag("dd", value)) for name, value in tiles]
-    time = str(run.metadata.get("time", ""))
-    line = tag("p", f"Terrazzo run{', begun ' + time if time else ''}", class_="kind")
+    begun = str(run.metadata.get("time") or "").replace("T", " ").removesuffix("+00:00")
+    line = tag("p", f"Terrazzo run{', begun ' + begun + ' UTC' if begun else ''}", class_="kind")
     found = tag("dl", *cells, class_="tiles") if cells else missing("This run has no figures yet.")
-    return tag("header", line, tag("h1", _name(run)), found)
+    return tag("header", line, tag("h1", run_name(run)), found)
 
 
-def _name(run: RunContents) -> str:
-    return str(run.summary.get("name") or run.metadata.get("name") or run.folder.resolve().name)
+def _score_tiles(run: RunContents) -> list[tuple[str, str]]:
+    tiles = [(f"mIoU, {found.facts.split}", score(found.facts.figures.get("miou"))) for found in run.evaluated]
+    for found in run.evaluated[:1]:
+        foreground = found.facts.figures.get("foreground_iou")
+        if foreground is not None:
+            tiles.append((f"foreground IoU, {found.facts.split}", score(foreground)))
+        tiles.append((f"pixel accuracy, {found.facts.split}", score(found.facts.figures.get("accuracy"))))
+    return tiles
 
 
-def _best(run: RunContents) -> tuple[float, float] | None:
-    """Epoch and value of the highest validation mIoU."""
-    known = [(row.get("epoch"), row.get("val_miou")) for row in run.history]
-    pairs = [(epoch, value) for epoch, value in known if epoch is not None and value is not None]
-    return max(pairs, key=lambda pair: pair[1]) if pairs else None
+def run_name(run: RunContents) -> str:
+    """Return the name of the run, or of its folder where none is written."""
+    return str(run.summary.get("name") or run.metadata.get("run") or run.folder.resolve().name)
+
+
+def _training_seconds(run: RunContents) -> float | None:
+    """Return the wall time of all epochs; None where none was measured."""
+    known = [seconds for row in run.history if (seconds := row.get("seconds")) is not None]
+    return sum(known) if known else None
 
 
 def curves_section(run: RunContents) -> Markup:
-    """Return training curves from log.csv."""
+    """Return training curves from log.csv, and the worst validation samples where no split was evaluated."""
     if not run.history:
         return section("Training", missing("No training curves: the run folder has no log.csv with rows."))
-    best = _best(run)
-    mark = best[0] if best else None
-    charts = [
-        line_chart(
-            "Loss",
-            [
-                _line(run, "train_loss", "training", TRAIN),
-                _line(run, "val_loss", "validation", VALIDATION, dashed=True),
-            ],
-            mark=mark,
-        ),
-        line_chart(
-            "Validation scores",
-            [_line(run, "val_miou", "mIoU", VALIDATION), _line(run, "val_bf1", "boundary F1", TRAIN, dashed=True)],
-            floor=0.0,
-            mark=mark,
-        ),
-        line_chart("Learning rate", [_line(run, "lr", "learning rate", TRAIN)], floor=0.0),
+    best = best_epoch(run.history, run.metadata)
+    mark = best[1] if best else None
+    validated = any(row.get("val_loss") is not None or row.get("val_miou") is not None for row in run.history)
+    parts = [tag("div", *_charts(run, mark), class_="charts")]
+    if best is not None:
+        parts.append(tag("p", f"The upright line marks epoch {best[1]:g}, the best by {best[0]}.", class_="note"))
+    if not validated:
+        parts.append(missing("Nothing was validated while training: log.csv holds no validation figures."))
+    if run.samples and not run.evaluated:
+        parts.append(tag("h4", "Worst validation samples of the last epoch"))
+        parts += samples(run.samples, "Validation sample")
+    return section("Training", *parts)
+
+
+def _charts(run: RunContents, mark: float | None) -> list[Markup]:
+    loss = [
+        _line(run, "train_loss", "training", TRAIN),
+        _line(run, "val_loss", "validation", VALIDATION, dashed=True),
     ]
+    charts = [line_chart("Loss", loss, mark=mark)]
+    if _has(run, "val_miou"):
+        charts.append(line_chart("Validation mIoU", [_line(run, "val_miou", "mIoU", VALIDATION)], floor=0.0, mark=mark))
     per_class = _class_lines(run)
     if per_class:
-        shown = sorted(per_class, key=_last)[:MOST_CLASSES]
-        few = len(shown) == len(per_class)
+        few = len(per_class) <= MOST_CLASSES
         title = "Validation IoU by class" if few else f"Validation IoU, the {MOST_CLASSES} weakest classes"
-        charts.append(line_chart(title, per_class if few else shown, floor=0.0, mark=mark))
-    if any(row.get("val_avg_steps") is not None for row in run.history):
+        shown = per_class if few else sorted(per_class, key=_last)[:MOST_CLASSES]
+        charts.append(line_chart(title, shown, floor=0.0, mark=mark))
+    charts.append(line_chart("Learning rate", [_line(run, "lr", "learning rate", TRAIN)], floor=0.0))
+    if _has(run, "val_bf1"):
+        boundary = _line(run, "val_bf1", "boundary F1", VALIDATION)
+        charts.append(line_chart("Validation boundary F1", [boundary], floor=0.0, mark=mark))
+    if _has(run, "val_avg_steps"):
         charts.append(line_chart("Steps per pixel", [_line(run, "val_avg_steps", "steps", TRAIN)], floor=0.0))
-    note = f"The upright line marks epoch {mark:g}, the best by validation mIoU." if mark is not None else ""
-    return section("Training", tag("div", *charts, class_="charts"), tag("p", note, class_="note"))
+    return charts
+
+
+def _has(run: RunContents, column: str) -> bool:
+    return any(row.get(column) is not None for row in run.history)
 
 
 def _line(run: RunContents, column: str, name: str, colour: str, *, dashed: bool = False) -> Line:
@@ -95,54 +128,89 @@ def _last(line: Line) -> float:
 
 
 def _class_lines(run: RunContents) -> list[Line]:
-    """One curve a class; every second one dashed, since colours may lie close."""
+    """Return one curve a class; every second one dashed, since colours may lie close."""
+    known = run.data.classes if run.data is not None else ()
+    colours = {entry.name: entry.colour for entry in (*known, *(one for e in run.evaluated for one in e.facts.classes))}
+    names = [column.removeprefix("val_iou_") for column in run.history[0] if column.startswith("val_iou_")]
     lines = []
-    for index, entry in enumerate(run.data.get("classes", [])):
-        column = f"val_iou_{entry['name']}"
-        if any(row.get(column) is not None for row in run.history):
-            red, green, blue = entry["colour"]
-            lines.append(_line(run, column, entry["name"], f"rgb({red},{green},{blue})", dashed=index % 2 == 1))
+    for index, name in enumerate(names):
+        if _has(run, f"val_iou_{name}"):
+            colour = colours.get(name, GREY)
+            line = _line(run, f"val_iou_{name}", name, css(colour), dashed=index % 2 == 1)
+            lines.append(replace(line, halo=_vanishes(colour)))
     return lines
 
 
+def _vanishes(colour: tuple[int, int, int]) -> bool:
+    """Return whether a thin line in this colour is hard to see on a pale or a dark page."""
+    red, green, blue = (channel / 255 for channel in colour)
+    brightness = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return not DIM < brightness < BRIGHT
+
+
 def maps_section(run: RunContents) -> Markup:
-    """Return maps: paths, sizes, and quick looks."""
+    """Return maps: paths, sizes, class shares, and quick looks."""
     if not run.maps and not run.pictures:
         return section("Maps", missing("No scene has been mapped into this run folder; `terrazzo predict` does."))
-    rows = []
-    for entry in run.maps:
-        pixels = number(entry.get("pixels"))
-        facts = [str(entry.get("out", "")), quantity(pixels), duration(number(entry.get("seconds")))]
-        rows.append(tag("tr", *(tag("td", fact) for fact in facts)))
-    heads = [tag("th", title, scope="col") for title in ("map", "pixels", "time")]
-    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="figures")
-    shown, left = embedded(run.pictures)
-    note = (
-        tag("p", f"{left} pictures were too large to embed; see {run.folder / 'predict'}.", class_="note")
-        if left
-        else ""
-    )
-    return section(
-        "Maps", tag("div", table, class_="scroll") if rows else "", tag("div", *shown, class_="pictures wide"), note
+    parts = []
+    if run.maps:
+        heads = ("map", "rows", "columns", "measured", "class shares", "time")
+        parts.append(table("Maps", heads, [_map_row(entry, run) for entry in run.maps]))
+    told = [f"{Path(entry.out).name}: {warning}" for entry in run.maps for warning in entry.warnings]
+    if told:
+        parts.append(tag("ul", *(tag("li", warning) for warning in told), class_="warnings"))
+    captions = [str(path.relative_to(run.folder)) for path in run.pictures]
+    shown, left = embedded(run.pictures, captions)
+    if shown:
+        parts.append(tag("div", *shown, class_="pictures wide"))
+    if left:
+        parts.append(missing(f"Not shown (too large, or damaged): {', '.join(str(path) for path in left)}."))
+    return section("Maps", *parts)
+
+
+def _map_row(entry: MapFacts, run: RunContents) -> Markup:
+    classes = run.data.classes if run.data is not None else ()
+    total = sum(entry.class_pixels)
+    shares: Markup | str = "–"
+    if total and len(classes) == len(entry.class_pixels):
+        pairs = zip(classes, entry.class_pixels, strict=True)
+        shares = stack([(one.name, count / total, one.colour) for one, count in pairs])
+    return tag(
+        "tr",
+        tag("th", entry.out, scope="row"),
+        tag("td", quantity(entry.height)),
+        tag("td", quantity(entry.width)),
+        tag("td", "–" if entry.valid_share is None else percent(entry.valid_share)),
+        tag("td", shares),
+        tag("td", duration(entry.seconds)),
     )
 
 
 def timing_section(run: RunContents) -> Markup:
-    """Return how long each phase took, or why it was skipped."""
-    phases = run.summary.get("phases", [])
-    if not phases:
-        return section("Timing", missing("No times by phase: they are written when `terrazzo run` ends."))
-    longest = max(number(phase.get("seconds")) or 0.0 for phase in phases) or 1.0
-    rows = []
-    for phase in phases:
-        seconds = number(phase.get("seconds"))
-        skipped = phase.get("skipped")
-        share = None if skipped or seconds is None else seconds / longest
-        told = f"skipped: {skipped}" if skipped else duration(seconds)
-        rows.append(
-            tag("tr", tag("th", str(phase.get("name", "")), scope="row"), tag("td", told), tag("td", bar(share)))
+    """Return how long each phase took, or why it was skipped, and how long an epoch takes."""
+    parts: list[Markup] = []
+    if run.phases:
+        longest = max(phase.seconds or 0.0 for phase in run.phases) or 1.0
+        parts.append(
+            table("Time by phase", ("phase", "time", tag("td")), [_phase_row(one, longest) for one in run.phases])
         )
-    return section("Timing", tag("div", tag("table", tag("tbody", *rows), class_="figures"), class_="scroll"))
+    else:
+        parts.append(missing("No times by phase: they are written when `terrazzo run` ends."))
+    spent = _training_seconds(run)
+    if spent is not None:
+        measured = sum(row.get("seconds") is not None for row in run.history)
+        told = f"Training took {duration(spent)} for {measured} epochs, {duration(spent / measured)} an epoch"
+        parts.append(tag("p", f"{told}, validation included.", class_="note"))
+    total = number(run.summary.get("seconds"))
+    if total is not None:
+        parts.append(tag("p", f"The last call took {duration(total)} in all.", class_="note"))
+    return section("Timing", *parts)
+
+
+def _phase_row(phase: PhaseFacts, longest: float) -> Markup:
+    share = None if phase.skipped or phase.seconds is None else phase.seconds / longest
+    told = f"skipped: {phase.skipped}" if phase.skipped else duration(phase.seconds)
+    return tag("tr", tag("th", phase.name, scope="row"), tag("td", told), tag("td", bar(share)))
 
 
 def environment_section(run: RunContents) -> Markup:
@@ -151,7 +219,8 @@ def environment_section(run: RunContents) -> Markup:
         return section("Environment", missing("Unknown: the run folder has no metadata.json."))
     facts = _flat({key: value for key, value in run.metadata.items() if key != "config"})
     rows = [tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in facts]
-    return section("Environment", tag("div", tag("table", tag("tbody", *rows), class_="facts"), class_="scroll"))
+    found = table("Environment", (), rows, kind="facts")
+    return section("Environment", tag("details", tag("summary", "machine, versions, commit, command"), found))
 
 
 def _flat(content: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
