@@ -28,7 +28,7 @@ def evaluate(
     Every labelled pixel counts exactly once. Without a configuration, that of the run folder is used.
     """
     with Session("evaluate", as_json=as_json, debug=debug) as session:
-        from terrazzo import evaluate as evaluate_model
+        from terrazzo.phases import evaluate as evaluate_model
 
         config = load(configuration, folder=model) if configuration else None
         session.finish(evaluate_model(model, config, data=data, split=split, out=out, listener=session.listener))

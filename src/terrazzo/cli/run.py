@@ -12,6 +12,6 @@ def run(configuration: Configuration = None, as_json: AsJson = False, debug: Deb
     In order: prepare, train, evaluate, predict. What was skipped is said, and how long each phase took.
     """
     with Session("run", as_json=as_json, debug=debug) as session:
-        from terrazzo import run as run_phases
+        from terrazzo.phases import run as run_phases
 
         session.finish(run_phases(load(configuration), listener=session.listener))
