@@ -9,15 +9,15 @@ __all__ = ["paint_buildings"]
 
 ROOFS = np.array(
     [
-        [0.27, 0.155, 0.105, 0.32],
-        [0.125, 0.122, 0.118, 0.14],
-        [0.33, 0.32, 0.31, 0.34],
-        [0.20, 0.165, 0.13, 0.24],
-        [0.075, 0.075, 0.078, 0.085],
+        [0.31, 0.145, 0.090, 0.33],
+        [0.150, 0.155, 0.165, 0.17],
+        [0.39, 0.39, 0.39, 0.40],
+        [0.21, 0.165, 0.125, 0.24],
+        [0.090, 0.090, 0.098, 0.105],
     ]
 )
 """Red tiles, grey slate, bright sheet metal, brown tiles, tar: red, green, blue, near infrared."""
-PIXELS_PER_TRY = 600
+PIXELS_PER_TRY = 450
 """One attempt to build for so many pixels of land."""
 
 

@@ -91,7 +91,7 @@ def paint_fields(canvas: Canvas, parcels: Parcels, generator: np.random.Generato
     amplitude = np.where(cover > 0.7, 0.20, np.where(cover > 0.0, 0.36, 0.0))
     share = np.clip(cover[number] + amplitude[number] * rows + 0.05 * mottle * (cover > 0)[number], 0.0, 1.0)
     # Furrows cast light and shade; full-grown plants hide most of them.
-    relief = 0.94 + 0.26 * rows * np.where(cover < 0.5, 1.0, 0.45)[number] + 0.07 * mottle
+    relief = 0.92 + 0.26 * rows * np.where(cover < 0.5, 1.0, 0.45)[number] + 0.07 * mottle
     for band in range(4):
         mixed = soil[number, band] * (1.0 - share) + plant[number, band] * share
         canvas.reflectance[band] = mixed * relief

@@ -24,7 +24,7 @@ def record(reflectance: Float32[np.ndarray, "4 y x"], generator: np.random.Gener
         generator: Source of randomness.
     """
     shape = (reflectance.shape[1], reflectance.shape[2])
-    haze = np.clip(0.12 + 0.05 * smooth_noise(shape, generator, scale=220.0), 0.02, 0.32)
+    haze = np.clip(0.10 + 0.035 * smooth_noise(shape, generator, scale=220.0), 0.02, 0.32)
     numbers = np.empty(reflectance.shape, dtype=np.uint16)
     for band, ground in enumerate(reflectance):
         seen = gaussian_filter(ground, 0.65, mode="nearest")
@@ -44,7 +44,7 @@ def swath(shape: tuple[int, int], generator: np.random.Generator) -> Bool[np.nda
 
 
 def draw_labels(
-    label: UInt8[np.ndarray, "y x"], generator: np.random.Generator, *, error: float = 0.5
+    label: UInt8[np.ndarray, "y x"], generator: np.random.Generator, *, error: float = 0.4
 ) -> UInt8[np.ndarray, "y x"]:
     """Return labels as a hand would draw them: borders wander by about a pixel, areas stay as they are.
 
