@@ -32,9 +32,9 @@ def predict(
 ) -> None:
     """Map scenes of any size."""
     with Session("predict", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import predict as map_scenes
         from terrazzo.cli.settings import changed
         from terrazzo.machine import MachineSettings
+        from terrazzo.phases import predict as map_scenes
         from terrazzo.phases.evaluate import run_config_of
         from terrazzo.scene.settings import PredictSettings
 
