@@ -146,21 +146,20 @@ def stories(root: Path, kills: int, *, workers: Iterator[int], fresh: bool, seed
     if start(root / "run-0", 0, fresh=fresh) != 0:
         raise SystemExit("the undisturbed run failed")
     undisturbed = time.perf_counter() - undisturbed
-    done = 0
+    done, place = 0, next(places)
     for number in itertools.count(1):
         story: list[str] = []
         for _ in range(min(6, kills - done)):
-            place = next(places)
             _, module, _, _, most = PLACES[place]
             delay = 0.0 if module is not None else draw.uniform(0.2, 0.9) * undisturbed
             call = draw.randint(1, most) if module is not None else 0
             ended = start(root / f"run-{number}", next(workers), fresh=fresh, place=place, call=call, delay=delay)
             if ended not in (0, -signal.SIGKILL):
                 raise SystemExit(f"a start of run {number} failed with {ended}")
-            if ended == 0:
+            if ended == 0:  # finished before that place came; it is the next run's first
                 break
             story.append(place)
-            done += 1
+            done, place = done + 1, next(places)
         if start(root / f"run-{number}", next(workers), fresh=fresh) != 0:
             raise SystemExit(f"the last start of run {number} failed")
         yield story
@@ -182,6 +181,8 @@ def main() -> None:
         return
     from tiny_training import tiny_prepared
 
+    # The helper of loader processes tells of what a killed training could not clear away.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     # Everything that a forked start will need is imported, and nothing computed.
     importlib.import_module("terrazzo.train.loop")
     begun, counts, wrong = time.perf_counter(), collections.Counter(), 0

@@ -19,4 +19,4 @@ def test_five_kills_leave_no_trace():
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
-    assert "5 kills (checkpoint 2, mid-epoch 2, validation 1), 0 runs differ" in done.stdout
+    assert "5 kills (checkpoint 2, mid-epoch 1, validation 2), 0 runs differ" in done.stdout
