@@ -250,6 +250,20 @@ class TestValidity:
             assert file.read().valid.all()
             assert file.bands.names == ("red", "green", "blue", "band_4")
 
+    def test_a_described_band_is_none_although_gdal_calls_it_alpha(self, tmp_path: Path) -> None:
+        values = counting(4, 2, 2)
+        values[3] = [[0, 7], [0, 9]]
+        names = ["red", "green", "blue", "nir"]
+        path = write(tmp_path / "a.tif", values, descriptions=names)
+        with rasterio.open(path) as source:
+            assert source.colorinterp[3] == ColorInterp.alpha  # what GDAL writes where nobody says otherwise
+        with RasterFile(path) as file:
+            assert file.alpha is None
+            assert file.bands.names == ("red", "green", "blue", "nir")
+            raster = file.read()
+        assert raster.valid.all()
+        assert (raster.values == values).all()
+
     def test_nothing_but_transparency_is_refused(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.tif", counting(1, 2, 2), kinds=[ColorInterp.alpha])
         with pytest.raises(DataError, match="no band but transparency"):

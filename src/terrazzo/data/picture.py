@@ -3,13 +3,13 @@
 Nothing here is measured or trained on; a stretch for the eye is a picture's own and never meets a network.
 """
 
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Integer, Num, UInt8
+from PIL import Image
 
 from terrazzo.data.classes import Classes
 from terrazzo.errors import DataError
@@ -77,7 +77,8 @@ def _stretch(band: Num[np.ndarray, "y x"], seen: Bool[np.ndarray, "y x"]) -> UIn
     if high <= low:
         return np.full(band.shape, 127, dtype=np.uint8)
     safe = np.where(seen, band, low).astype(np.float32)
-    return np.clip((safe - low) * (255.0 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
+    stretched: np.ndarray = np.clip((safe - low) * (255.0 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
+    return stretched
 
 
 def colour_target(target: Integer[np.ndarray, "y x"], classes: Classes) -> UInt8[np.ndarray, "y x 3"]:
@@ -142,34 +143,15 @@ def panel(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, gap: int = 4) -> UInt
 def encode_png(image: UInt8[np.ndarray, "y x 3"]) -> bytes:
     """Return a picture as the bytes of a PNG file.
 
-    Source: W3C, Portable Network Graphics, third edition, sections 5 (chunks) and 9 (filters).
-
     Raises:
         DataError: The picture has no pixel.
     """
     height, width = image.shape[:2]
     if height == 0 or width == 0:
         raise DataError(f"A picture of {height} x {width} pixels cannot be written as PNG.")
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(_filtered_rows(image).tobytes(), 6)
-    chunks = [(b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
-
-
-def _filtered_rows(image: UInt8[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y _"]:
-    """Return each row behind its filter's number: plain (0) or difference to the left (1), whichever is smaller."""
-    left = np.zeros_like(image)
-    left[:, 1:] = image[:, :-1]
-    plain, difference = (part.reshape(len(image), -1) for part in (image, image - left))
-    # Flat areas cost nothing either way; the count of changing bytes tells noise (plain) from gradients (difference).
-    cost = np.abs(difference.view(np.int8).astype(np.int16)).sum(axis=1)
-    use = cost < np.minimum(plain, 255 - plain).sum(axis=1, dtype=np.int64)
-    rows = np.where(use[:, None], difference, plain)
-    return np.concatenate([use[:, None].astype(np.uint8), rows], axis=1)
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, format="PNG")
+    return content.getvalue()
 
 
 def write_png(path: Path, image: UInt8[np.ndarray, "y x 3"]) -> None:

@@ -90,9 +90,16 @@ class RasterFile:
 
     @cached_property
     def alpha(self) -> int | None:
-        """1-based number of the band that is transparency by its colour interpretation, if any."""
-        kinds = self._source.colorinterp
-        return next((number for number, kind in enumerate(kinds, 1) if kind == ColorInterp.alpha), None)
+        """1-based number of the band that is transparency by its colour interpretation, if any.
+
+        A band with a description of its own is none: GDAL calls the fourth band of any 8-bit GeoTIFF alpha unless its
+        writer says otherwise, a near-infrared one too.
+        """
+        described = zip(self._source.colorinterp, self._source.descriptions, strict=True)
+        for number, (kind, description) in enumerate(described, 1):
+            if kind == ColorInterp.alpha and (description or "alpha").strip().lower() in {"alpha", "transparency"}:
+                return number
+        return None
 
     @cached_property
     def bands(self) -> Bands:

@@ -9,7 +9,6 @@ import numpy as np
 
 from terrazzo.bundle import Bundle
 from terrazzo.config import RunConfig, load_config
-from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.picture import write_png
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import PREPARED_FILE, Prepared
@@ -26,6 +25,7 @@ from terrazzo.report import write_report
 from terrazzo.storage import write_json, write_text
 from terrazzo.train.distributed import Processes, start
 from terrazzo.train.evaluation import Evaluation, Examination, evaluate_split
+from terrazzo.train.objective import MEMORY_FORMAT
 from terrazzo.train.samples import sample_panels
 from terrazzo.train.settings import EvaluateSettings
 
@@ -72,7 +72,7 @@ def evaluate(
     folder = out or place / "evaluate" / chosen
     settings = config.evaluate if config else EvaluateSettings()
     examination = _examination(bundle, prepared, config, settings, chosen)
-    network = bundle.network().to(processes.device)
+    network = bundle.network().to(processes.device).to(memory_format=MEMORY_FORMAT)
     found = evaluate_split(network, prepared, examination=examination, processes=processes, listener=listener)
     summary = _summarise(prepared, found, chosen, folder, time.monotonic() - begun)
     if processes.first:
@@ -171,14 +171,13 @@ def _examination(
         kind = config.train.class_weights
         if kind != "none" and "train" in prepared.pixel_counts:
             weights = torch.tensor(class_weights(prepared.pixel_counts["train"], kind))
-    resize = bundle.resize
     return Examination(
         split=split,
         normalisation=bundle.normalisation,
         batch_size=settings.batch_size,
         loss=loss,
         class_weights=weights,
-        resize=Resize(height=resize.height, width=resize.width) if resize is not None else None,
+        resize=bundle.resize,
         worst=settings.worst_samples,
     )
 

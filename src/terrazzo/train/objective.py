@@ -10,7 +10,10 @@ from terrazzo.losses import Loss
 from terrazzo.models.architecture import Network
 from terrazzo.models.output import Output
 
-__all__ = ["Objective", "float_output", "seed_step"]
+__all__ = ["MEMORY_FORMAT", "Objective", "float_output", "seed_step"]
+
+MEMORY_FORMAT = torch.channels_last
+"""Order of weights and images in memory: the one that convolutions are fastest in, in reduced precision above all."""
 
 
 class Objective(torch.nn.Module):
@@ -42,7 +45,7 @@ class Objective(torch.nn.Module):
         ignored: Bool[torch.Tensor, "batch y x"],
     ) -> Float[torch.Tensor, ""]:
         """Return the mean loss of a batch, computed in float32 whatever the network computes in."""
-        output = self.network(image)
+        output = self.network(image.contiguous(memory_format=MEMORY_FORMAT))
         with torch.autocast(image.device.type, enabled=False):
             loss: torch.Tensor = self.loss(float_output(output), target, ignored, self.class_weights)
             return loss

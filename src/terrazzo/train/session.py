@@ -31,7 +31,7 @@ from terrazzo.train.distributed import Processes
 from terrazzo.train.evaluation import Examination
 from terrazzo.train.folder import RunFolder
 from terrazzo.train.job import TrainingJob
-from terrazzo.train.objective import Objective
+from terrazzo.train.objective import MEMORY_FORMAT, Objective
 from terrazzo.train.track import Events, package_versions, write_log
 
 __all__ = ["Session", "begin", "save", "settle"]
@@ -132,6 +132,7 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
         chances = None
     torch.manual_seed(job.seed)
     network = job.architecture.build(bands=len(prepared.bands), classes=len(prepared.classes))
+    network.to(memory_format=MEMORY_FORMAT)
     weights = _class_weights(job)
     optimizer = job.optimizer.build(network)
     objective, optimizer = processes.fabric.setup(Objective(network, job.loss, weights), optimizer)
