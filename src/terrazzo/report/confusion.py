@@ -11,7 +11,7 @@ __all__ = ["confusion_table"]
 
 COUNTS_UP_TO = 10
 """Most classes whose counts stand inside the cells."""
-STRONG = 0.55
+STRONG = 0.68
 """From this share on a cell is so dark (pale, on a dark page) that its text changes to the other end."""
 
 

@@ -30,7 +30,8 @@ def data_section(run: RunContents) -> Markup:
 
 def _shares(data: DataFacts) -> Markup:
     heads = [tag("th", "class", scope="col")]
-    heads += [tag("th", split, scope="colgroup", colspan="2") for split in data.pixels]
+    for split in data.pixels:
+        heads += [tag("th", split, scope="col"), tag("td")]
     rows = []
     for index, entry in enumerate(data.classes):
         cells = [tag("th", swatch(entry.colour), entry.name, scope="row")]
@@ -40,7 +41,7 @@ def _shares(data: DataFacts) -> Markup:
         rows.append(tag("tr", *cells))
     for title, values in data.counts.items():
         if any(values.values()):
-            cells = [tag("td", quantity(values.get(split)), colspan="2") for split in data.pixels]
+            cells = [cell for split in data.pixels for cell in (tag("td", quantity(values.get(split))), tag("td"))]
             rows.append(tag("tr", tag("th", title, scope="row"), *cells, class_="total"))
     return table("Class shares by split", heads, rows)
 

@@ -30,14 +30,14 @@ class Line:
         points: (x, y) in order; a y of None leaves a gap.
         colour: CSS colour.
         dashed: Tells lines apart without colour.
-        halo: Draws a quiet edge, for colours that vanish on a pale or a dark page.
+        halo: "dim" or "pale" draws a quiet edge on a dark or a pale page, where such a colour vanishes.
     """
 
     name: str
     points: Sequence[tuple[float, float | None]]
     colour: str
     dashed: bool = False
-    halo: bool = False
+    halo: str = ""
 
 
 def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
@@ -173,7 +173,7 @@ def _drawn(line: Line, frame: _Frame) -> list[Markup]:
                 alone.append((x, y))
         before = y
     path = " ".join(steps)
-    parts = [tag("path", d=path, class_="halo")] if line.halo else []
+    parts = [tag("path", d=path, class_=f"halo {line.halo}")] if line.halo else []
     dash = "5 3" if line.dashed else None
     parts.append(tag("path", d=path, class_="curve", style=f"stroke:{line.colour}", stroke_dasharray=dash))
     known = [(x, y) for x, y in line.points if y is not None]
@@ -187,16 +187,11 @@ def _drawn(line: Line, frame: _Frame) -> list[Markup]:
 def _legend(lines: Sequence[Line]) -> Markup:
     items = []
     for line in lines:
-        stroke = tag(
-            "line",
-            x1=0,
-            x2=22,
-            y1=5,
-            y2=5,
-            style=f"stroke:{line.colour}",
-            stroke_dasharray="5 3" if line.dashed else None,
-        )
-        key = tag("svg", stroke, viewBox="0 0 22 10", width=22, height=10, aria_hidden="true")
+        ends: dict[str, float] = {"x1": 2, "x2": 20, "y1": 5, "y2": 5}
+        strokes = [tag("line", **ends, class_=f"halo {line.halo}")] if line.halo else []
+        dash = "5 3" if line.dashed else None
+        strokes.append(tag("line", **ends, class_="curve", style=f"stroke:{line.colour}", stroke_dasharray=dash))
+        key = tag("svg", *strokes, viewBox="0 0 22 10", width=22, height=10, aria_hidden="true")
         items.append(tag("span", key, line.name, class_="key"))
     return tag("span", *items, class_="legend")
 

@@ -41,7 +41,7 @@ def _split(evaluated: Evaluated) -> Markup:
     if not facts.classes:
         return tag("div", *parts, missing("The summary names no classes."), class_="split")
     parts.append(_class_table(facts))
-    parts.append(tag("h4", "Confusion: of each label's pixels, how many became what"))
+    parts.append(tag("h4", "Confusion: what became of each label's pixels, in per cent"))
     if facts.confusion is None:
         parts.append(missing("The summary holds no confusion matrix of these classes."))
     else:
@@ -66,7 +66,7 @@ def _sentence(facts: SplitFacts) -> str:
     if loss is not None:
         told.append(f"loss {short(loss)}")
     if figures.get("images") is not None:
-        told.append(f"images {quantity(figures.get('images'))}")
+        told.append(f"{quantity(figures.get('images'))} images")
     told.append(f"{quantity(figures.get('pixels'))} labelled pixels, each counted once")
     return " · ".join(told)
 

@@ -9,7 +9,7 @@ from terrazzo.report.blocks import missing, section, table
 from terrazzo.report.contents import RunContents, best_epoch
 from terrazzo.report.facts import GREY, MapFacts, PhaseFacts, number
 from terrazzo.report.figures import Line, bar, css, line_chart, stack
-from terrazzo.report.html import Markup, tag
+from terrazzo.report.html import Markup, join, tag
 from terrazzo.report.pictures import embedded
 from terrazzo.report.scores import samples
 from terrazzo.report.words import duration, percent, quantity, score
@@ -26,8 +26,8 @@ __all__ = [
 
 MOST_CLASSES = 8
 """Curves of classes that one chart shows."""
-DIM, BRIGHT = 0.08, 0.6
-"""Outside these bounds of brightness a thin line vanishes on a dark or a pale page."""
+DIM, PALE = 0.08, 0.45
+"""Outside these bounds of luminance a line has a contrast below 2 on a dark or a pale page."""
 TRAIN, VALIDATION = "var(--first)", "var(--second)"
 
 
@@ -37,7 +37,7 @@ def header(run: RunContents) -> Markup:
     best = best_epoch(run.history, run.metadata)
     if best is not None:
         figure, epoch, value = best
-        tiles.append((f"best {figure}, epoch {epoch:g}", score(value)))
+        tiles.append((f"best {figure}", join([score(value), " ", tag("small", f"epoch {epoch:g}")])))
     if run.history:
         tiles.append(("epochs", quantity(run.history[-1].get("epoch"))))
         tiles.append(("training time", duration(_training_seconds(run))))
@@ -52,7 +52,9 @@ def header(run: RunContents) -> Markup:
 
 
 def _score_tiles(run: RunContents) -> list[tuple[str, str]]:
-    tiles = [(f"mIoU, {found.facts.split}", score(found.facts.figures.get("miou"))) for found in run.evaluated]
+    tiles: list[tuple[str, str]] = [
+        (f"mIoU, {found.facts.split}", score(found.facts.figures.get("miou"))) for found in run.evaluated
+    ]
     for found in run.evaluated[:1]:
         foreground = found.facts.figures.get("foreground_iou")
         if foreground is not None:
@@ -137,15 +139,18 @@ def _class_lines(run: RunContents) -> list[Line]:
         if _has(run, f"val_iou_{name}"):
             colour = colours.get(name, GREY)
             line = _line(run, f"val_iou_{name}", name, css(colour), dashed=index % 2 == 1)
-            lines.append(replace(line, halo=_vanishes(colour)))
+            lines.append(replace(line, halo=_halo(colour)))
     return lines
 
 
-def _vanishes(colour: tuple[int, int, int]) -> bool:
-    """Return whether a thin line in this colour is hard to see on a pale or a dark page."""
-    red, green, blue = (channel / 255 for channel in colour)
-    brightness = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    return not DIM < brightness < BRIGHT
+def _halo(colour: tuple[int, int, int]) -> str:
+    """Return on which page a thin line in this colour is hard to see: "dim" on a dark one, "pale" on a pale one.
+
+    Source: IEC 61966-2-1 (sRGB), its transfer function taken as a power of 2.2; luminance weights of ITU-R BT.709.
+    """
+    red, green, blue = ((channel / 255) ** 2.2 for channel in colour)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "dim" if luminance < DIM else "pale" if luminance > PALE else ""
 
 
 def maps_section(run: RunContents) -> Markup:
