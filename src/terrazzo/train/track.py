@@ -24,7 +24,6 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.tensorboard import SummaryWriter
 
-import terrazzo
 from terrazzo.storage import atomic_path, read_json, write_json, write_text
 
 __all__ = ["COLUMNS", "Events", "package_versions", "profiled", "write_log", "write_metadata"]
@@ -32,7 +31,7 @@ __all__ = ["COLUMNS", "Events", "package_versions", "profiled", "write_log", "wr
 COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_miou", "val_avg_steps", "val_bf1", "seconds")
 """Columns that every log.csv begins with; empty where a figure does not apply."""
 
-PACKAGES = ("lightning", "numpy", "rasterio", "safetensors", "segmentation-models-pytorch", "timm", "torch")
+PACKAGES = ("terrazzo", "lightning", "numpy", "rasterio", "safetensors", "segmentation-models-pytorch", "timm", "torch")
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d+)\.")
 
 
@@ -115,7 +114,7 @@ def _wait_for_next_name(known: Mapping[str, int]) -> None:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of Terrazzo, Python and the packages that decide a result."""
-    versions = {"terrazzo": terrazzo.__version__, "python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
