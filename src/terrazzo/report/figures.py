@@ -17,6 +17,8 @@ MOST_POINTS = 60
 """Above as many, points are not marked one by one."""
 MOST_DECIMALS = 4
 """On an axis; what needs more is written in powers of ten."""
+SPREAD = 30.0
+"""From this ratio of the largest to the smallest value on, an axis goes by powers of ten."""
 FLAT = 1e-3
 """Curves that vary less than this share of their values count as constant; closer ticks would all read alike."""
 
@@ -40,7 +42,7 @@ class Line:
     halo: str = ""
 
 
-def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
+def ticks(low: float | int, high: float | int, *, count: int = 5) -> list[float]:
     """Return round values between two bounds, about `count` of them.
 
     >>> ticks(0.0, 1.0)
@@ -87,28 +89,32 @@ def _scientific(value: float, digits: int) -> str:
 def line_chart(title: str, lines: Sequence[Line], *, floor: float | None = None, mark: float | None = None) -> Markup:
     """Return curves over epochs with a legend above.
 
+    Positive values that spread over more than a decade and a half, such as a loss that began by exploding, get an
+    upright axis in powers of ten, which the title says.
+
     Args:
         title: What is shown; a missing curve is left out, and a chart without points says so.
         lines: The curves.
-        floor: Lowest value of the y axis; the data's own if None.
+        floor: Lowest value of the y axis, which is then never in powers of ten; the data's own if None.
         mark: Epoch to mark with an upright line.
     """
     drawn = [line for line in lines if any(y is not None for _, y in line.points)]
-    heading = tag("figcaption", tag("b", title), _legend(drawn) if len(drawn) > 1 else "")
+    values = [y for line in drawn for _, y in line.points if y is not None]
+    decades = floor is None and bool(values) and min(values) > 0 and max(values) > SPREAD * min(values)
+    shown = f"{title} (logarithmic)" if decades else title
+    heading = tag("figcaption", tag("b", shown), _legend(drawn) if len(drawn) > 1 else "")
     if not drawn:
         return tag("figure", heading, tag("p", "No values.", class_="missing"), class_="chart")
-    values = [y for line in drawn for _, y in line.points if y is not None]
     epochs = [x for line in drawn for x, _ in line.points]
-    low, high = _bounds(values, floor)
-    frame = _Frame(min(epochs), max(epochs), low, high)
-    parts = [*_axes(frame)]
+    low, high = _bounds([math.log10(value) for value in values] if decades else values, floor)
+    frame = _Frame(min(epochs), max(epochs), low, high, decades)
+    told = f"{shown} over epochs {frame.first:g} to {frame.last:g}: " + "; ".join(map(_told, drawn))
+    parts = [tag("title", told), *_axes(frame)]
     if mark is not None and frame.first <= mark <= frame.last:
         x = frame.x(mark)
         parts.append(tag("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="mark"))
     for line in drawn:
         parts += _drawn(line, frame)
-    told = f"{title} over epochs {frame.first:g} to {frame.last:g}: " + "; ".join(map(_told, drawn))
-    parts.insert(0, tag("title", told))
     picture = tag("svg", *parts, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=told)
     return tag("figure", heading, picture, class_="chart")
 
@@ -132,26 +138,35 @@ def _bounds(values: Sequence[float], floor: float | None) -> tuple[float, float]
 
 @dataclass(frozen=True)
 class _Frame:
-    """Maps values to places in the drawing."""
+    """Maps values to places in the drawing; with decades, `low` and `high` are powers of ten."""
 
     first: float
     last: float
     low: float
     high: float
+    decades: bool
 
     def x(self, value: float) -> float:
         share = (value - self.first) / (self.last - self.first) if self.last > self.first else 0.5
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
+        place = math.log10(value) if self.decades else value
+        share = (place - self.low) / (self.high - self.low)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    def heights(self) -> list[tuple[float, str]]:
+        """Return the values to mark on the upright axis, and their labels."""
+        if not self.decades:
+            values = ticks(self.low, self.high)
+            return list(zip(values, tick_labels(values), strict=True))
+        powers = [power for power in ticks(self.low, self.high) if power == int(power)]
+        return [(10.0**power, short(10.0**power)) for power in powers]
 
 
 def _axes(frame: _Frame) -> list[Markup]:
     parts = []
-    heights = ticks(frame.low, frame.high)
-    for value, label in zip(heights, tick_labels(heights), strict=True):
+    for value, label in frame.heights():
         y = frame.y(value)
         parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
         parts.append(tag("text", label, x=LEFT - 6, y=y + 4, text_anchor="end"))

@@ -15,7 +15,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(element: str, /, *children: str, **attributes: str | float | None) -> Markup:
+def tag(element: str, /, *children: str, **attributes: str | float | int | None) -> Markup:
     """Return an element.
 
     Args:
@@ -47,6 +47,6 @@ def join(children: Iterable[str]) -> Markup:
     return Markup("".join(child if isinstance(child, Markup) else html.escape(child) for child in children))
 
 
-def _text(value: str | float) -> str:
+def _text(value: str | float | int) -> str:
     """Write numbers in attributes short: at most two decimals."""
     return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")

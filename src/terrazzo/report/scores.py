@@ -66,7 +66,7 @@ def _sentence(facts: SplitFacts) -> str:
     if loss is not None:
         told.append(f"loss {short(loss)}")
     if figures.get("images") is not None:
-        told.append(f"{quantity(figures.get('images'))} images")
+        told.append(f"{quantity(figures.get('images'))} image{'' if figures.get('images') == 1 else 's'}")
     told.append(f"{quantity(figures.get('pixels'))} labelled pixels, each counted once")
     return " · ".join(told)
 

@@ -24,6 +24,8 @@ __all__ = [
     "timing_section",
 ]
 
+OVERVIEW = "overview.png"
+"""What `terrazzo demo` calls its picture of scene, label and map."""
 MOST_CLASSES = 8
 """Curves of classes that one chart shows."""
 DIM, PALE = 0.08, 0.45
@@ -41,14 +43,15 @@ def header(run: RunContents) -> Markup:
     if run.history:
         tiles.append(("epochs", quantity(run.history[-1].get("epoch"))))
         tiles.append(("training time", duration(_training_seconds(run))))
-    if run.data is not None:
-        tiles.append(("classes", str(len(run.data.classes))))
-        tiles.append(("bands", str(len(run.data.bands))))
     cells = [tag("div", tag("dt", name), tag("dd", value)) for name, value in tiles]
     begun = str(run.metadata.get("time") or "").replace("T", " ").removesuffix("+00:00")
     line = tag("p", f"Terrazzo run{', begun ' + begun + ' UTC' if begun else ''}", class_="kind")
     found = tag("dl", *cells, class_="tiles") if cells else missing("This run has no figures yet.")
-    return tag("header", line, tag("h1", run_name(run)), found)
+    subject = ""
+    if run.data is not None:
+        bands = ", ".join(band.name for band in run.data.bands)
+        subject = f"{len(run.data.classes)} classes from {len(run.data.bands)} bands: {bands}"
+    return tag("header", line, tag("h1", run_name(run)), tag("p", subject, class_="subject"), found)
 
 
 def _score_tiles(run: RunContents) -> list[tuple[str, str]]:
@@ -164,7 +167,10 @@ def maps_section(run: RunContents) -> Markup:
     told = [f"{Path(entry.out).name}: {warning}" for entry in run.maps for warning in entry.warnings]
     if told:
         parts.append(tag("ul", *(tag("li", warning) for warning in told), class_="warnings"))
-    captions = [str(path.relative_to(run.folder)) for path in run.pictures]
+    captions = [
+        f"{path.relative_to(run.folder)}{': scene, label and map' if path.name == OVERVIEW else ''}"
+        for path in run.pictures
+    ]
     shown, left = embedded(run.pictures, captions)
     if shown:
         parts.append(tag("div", *shown, class_="pictures wide"))

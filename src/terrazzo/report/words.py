@@ -32,7 +32,7 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.0f} %"
 
 
-def quantity(value: float | None) -> str:
+def quantity(value: float | int | None) -> str:
     """Return a whole number in groups of three.
 
     >>> quantity(1234567), quantity(None)
@@ -53,7 +53,7 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | int | None) -> str:
     """Return a time span.
 
     >>> duration(0.42), duration(75), duration(7325), duration(None)
