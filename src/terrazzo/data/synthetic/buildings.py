@@ -42,11 +42,11 @@ def paint_buildings(
     taken = ~free
     for _ in range(max(1, height * width // PIXELS_PER_TRY)):
         y, x = generator.uniform(0, height), generator.uniform(0, width)
-        size = generator.uniform([13.0, 17.0], [25.0, 44.0]) / 2
+        size = generator.uniform([15.0, 19.0], [27.0, 46.0]) / 2
         turn = angle + generator.normal(0.0, 0.08) + generator.integers(0, 2) * np.pi / 2
         eaves, ridge = (
             generator.uniform(3.0, 6.5),
-            generator.choice([0.0, 1.0], p=[0.4, 0.6]) * generator.uniform(1.5, 3),
+            generator.choice([0.0, 1.0], p=[0.25, 0.75]) * generator.uniform(1.5, 3),
         )
         colour = jittered(ROOFS[generator.integers(len(ROOFS))], generator, brightness=0.10, hue=0.04)
         beside = 4.0 < road[int(y), int(x)] - size[0] < 42.0

@@ -21,6 +21,8 @@ PLANTS = np.array(
 """Dense crop, meadow, dark beet leaves, ripe grain: red, green, blue, near infrared."""
 SOILS = np.array([[0.29, 0.23, 0.16, 0.35], [0.15, 0.11, 0.08, 0.20], [0.26, 0.16, 0.10, 0.32]])
 """Dry light earth, moist humus, red loam; the bare-soil class has the same three."""
+TILLED = 0.89
+"""Brightness of worked land beside the open ground of the bare-soil class: it is damper."""
 COVERS = np.array([0.85, 0.75, 0.45, 0.30, 0.0])
 """Share of ground that plants hide: full crop, meadow, half-grown, young, ploughed."""
 COVER_SHARES = np.array([0.27, 0.17, 0.20, 0.14, 0.22])
@@ -91,7 +93,7 @@ def paint_fields(canvas: Canvas, parcels: Parcels, generator: np.random.Generato
     amplitude = np.where(cover > 0.7, 0.20, np.where(cover > 0.0, 0.36, 0.0))
     share = np.clip(cover[number] + amplitude[number] * rows + 0.05 * mottle * (cover > 0)[number], 0.0, 1.0)
     # Furrows cast light and shade; full-grown plants hide most of them.
-    relief = 0.92 + 0.26 * rows * np.where(cover < 0.5, 1.0, 0.45)[number] + 0.07 * mottle
+    relief = TILLED + 0.26 * rows * np.where(cover < 0.5, 1.0, 0.45)[number] + 0.07 * mottle
     for band in range(4):
         mixed = soil[number, band] * (1.0 - share) + plant[number, band] * share
         canvas.reflectance[band] = mixed * relief

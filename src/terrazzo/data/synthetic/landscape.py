@@ -88,7 +88,7 @@ def _paint_soil(canvas: Canvas, generator: np.random.Generator) -> None:
     kind = fractal_noise(canvas.shape, generator, scale=120.0, octaves=1)
     chosen = np.where(kind < -0.4, 1, np.where(kind < 0.5, 0, 2))[open_ground]
     mottle = fractal_noise(canvas.shape, generator, scale=11.0, octaves=4)[open_ground]
-    canvas.paint(open_ground, BARE_SOIL, (1.20 * SOILS[chosen].T * np.exp(0.19 * mottle)).astype(np.float32))
+    canvas.paint(open_ground, BARE_SOIL, (1.25 * SOILS[chosen].T * np.exp(0.19 * mottle)).astype(np.float32))
 
 
 def _stands(parcels: Parcels, shape: tuple[int, int], generator: np.random.Generator) -> Bool[np.ndarray, "y x"]:
