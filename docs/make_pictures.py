@@ -19,6 +19,7 @@ GOAL = Path(__file__).parent / "images" / "demo.png"
 
 
 def main() -> None:
+    """Draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="folder that `terrazzo demo` has filled")
     folder = parser.parse_args().folder
