@@ -4,6 +4,7 @@ import colorsys
 import json
 import math
 from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +183,53 @@ def write_run(folder: Path, names: Sequence[str], *, epochs: int, evaluated: Seq
     summary = {"folder": str(folder), "seconds": 1163.2, "name": "camvid", "phases": phases, "maps": [mapped["out"]]}
     write(folder / "summary.json", summary)
     return folder
+
+
+class Page(HTMLParser):
+    """A parsed page: its elements with their attributes, its texts by element, and whether every element is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.open: list[str] = []
+        self.crossed: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.crossed.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
+        """Return the attributes of every such element that has the wanted ones."""
+        found = [attributes for name, attributes in self.elements if name == tag]
+        return [one for one in found if all(one.get(key.rstrip("_")) == value for key, value in wanted.items())]
+
+    @property
+    def text(self) -> str:
+        """All that can be read, style sheet apart."""
+        return " ".join(text for element, text in self.texts if element not in ("style", "script"))
+
+
+@pytest.fixture
+def parse() -> Callable[[str], Page]:
+    """Parse a page; every element must be closed in order."""
+
+    def parsed(text: str) -> Page:
+        page = Page(text)
+        assert page.crossed == []
+        assert page.open == []
+        return page
+
+    return parsed

@@ -57,7 +57,7 @@ def ticks(low: float | int, high: float | int, *, count: int = 5) -> list[float]
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(index * step, 12) + 0.0 for index in range(first, last + 1)]
+    return [float(f"{index * step:.12g}") + 0.0 for index in range(first, last + 1)]
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
