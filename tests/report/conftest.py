@@ -73,7 +73,7 @@ def scores(split: str, names: Sequence[str]) -> dict[str, object]:
         "miou": sum(known) / len(known) if known else None,
         "confusion": counts.tolist(),
         "loss": 0.412,
-        "accuracy": float(right.sum() / counts.sum()),
+        "accuracy": ratio(right.sum(), counts.sum()),
         "mean_accuracy": 0.8,
         "frequency_weighted_iou": 0.77,
         "foreground_iou": rows[1]["iou"] if size == 2 else None,
