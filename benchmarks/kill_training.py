@@ -50,7 +50,7 @@ PLACES = {
     "pictures of samples": ("validation", "loop", "show", "before", 2),
     "any time": ("any time", None, "", "", 0),
 }
-"""Place -> kind, module of terrazzo.train and function to wrap, when, and the largest call number to draw."""
+"""Place -> kind, module of terrazzo.training and function to wrap, when, and the largest call number to draw."""
 
 
 def train(folder: Path, workers: int, place: str | None, call: int) -> None:
@@ -58,13 +58,13 @@ def train(folder: Path, workers: int, place: str | None, call: int) -> None:
     # Imported here, not above: loader processes import this file again, and need none of it.
     from terrazzo.data.prepared import load_prepared
     from terrazzo.machine import MachineSettings
-    from terrazzo.train.loop import fit
-    from terrazzo.train.settings import TrainSettings
+    from terrazzo.training.loop import fit
+    from terrazzo.training.settings import TrainSettings
     from tiny_training import tiny_job
 
     if place is not None and PLACES[place][1] is not None:
         _, module_name, name, moment, _ = PLACES[place]
-        module = importlib.import_module(f"terrazzo.train.{module_name}")
+        module = importlib.import_module(f"terrazzo.training.{module_name}")
         setattr(module, name, deadly(getattr(module, name), moment, call))
     machine = MachineSettings(accelerator="cpu", precision="float32", threads=1, workers=workers)
     settings = TrainSettings.model_validate(SETTINGS)
@@ -117,7 +117,7 @@ def remains(folder: Path) -> dict[str, Any]:
     """Return all that must be equal."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from terrazzo.train.checkpoint import load_checkpoint
+    from terrazzo.training.checkpoint import load_checkpoint
 
     last = load_checkpoint(folder / "checkpoints" / "last.safetensors")
     tensors = {f"weights {name}": value.numpy().tobytes() for name, value in last.weights.items()}
@@ -184,7 +184,7 @@ def main() -> None:
     # The helper of loader processes tells of what a killed training could not clear away.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     # Everything that a forked start will need is imported, and nothing computed.
-    importlib.import_module("terrazzo.train.loop")
+    importlib.import_module("terrazzo.training.loop")
     begun, counts, wrong = time.perf_counter(), collections.Counter(), 0
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)

@@ -25,10 +25,10 @@ from terrazzo.models.architecture import ARCHITECTURES, Architecture, Network
 from terrazzo.models.output import Output
 from terrazzo.record import Table
 from terrazzo.storage import fingerprint
-from terrazzo.train.job import TrainingJob
-from terrazzo.train.optim import AdamW
-from terrazzo.train.schedule import Cosine
-from terrazzo.train.settings import TrainSettings
+from terrazzo.training.job import TrainingJob
+from terrazzo.training.optim import AdamW
+from terrazzo.training.schedule import Cosine
+from terrazzo.training.settings import TrainSettings
 
 IGNORE = 255
 

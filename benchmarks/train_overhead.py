@@ -4,7 +4,7 @@ Usage: python benchmarks/train_overhead.py [--updates 200] [--rounds 5] [--unet-
 
 Both loops draw the same batches from the same dataset through the same loader (patches read once and kept in memory),
 with the same network, loss, optimiser, precision and threads, and take turns in one process; ours is
-`terrazzo.train.loop.train_epoch`, as `fit` calls it, with TensorBoard, clipping and the check of the gradients. The
+`terrazzo.training.loop.train_epoch`, as `fit` calls it, with TensorBoard, clipping and the check of the gradients. The
 bare loop is forward, backward, clip, step. Prints milliseconds an update of both (median of the rounds) and the ratio;
 exits 1 where a bar is missed.
 """
@@ -29,11 +29,11 @@ from terrazzo.data.sample import PatchKey, Sample
 from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import ARCHITECTURES, Architecture
 from terrazzo.progress import Progress
-from terrazzo.train.distributed import start
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.loop import train_epoch
-from terrazzo.train.session import Session, begin
-from terrazzo.train.settings import TrainSettings
+from terrazzo.training.distributed import start
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.loop import train_epoch
+from terrazzo.training.session import Session, begin
+from terrazzo.training.settings import TrainSettings
 from tiny_training import OneLayer, tiny_job, tiny_prepared
 
 BATCH, CLIP = 8, 1.0

@@ -165,7 +165,7 @@ def test_text_that_looks_like_a_reference_survives(place: Path):
 PLUGIN = '''
 from typing import Literal
 from terrazzo.record import Table
-from terrazzo.train.schedule import Schedule
+from terrazzo.training.schedule import Schedule
 
 class Sawtooth(Schedule):
     """Falls and jumps."""

@@ -9,7 +9,7 @@ from terrazzo.config import RunConfig
 from terrazzo.config.run_config import violations
 from terrazzo.data.settings import DataSettings, PrepareSettings
 from terrazzo.machine import MachineSettings
-from terrazzo.train.settings import TrainSettings
+from terrazzo.training.settings import TrainSettings
 
 DATA = {"source": {"name": "folder", "folder": "data"}, "classes": ["water", "land"]}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import from_origin
+from affine import Affine
 
 SIDE = 64
 
@@ -28,7 +28,7 @@ def write_scene(image: Path, label: Path, seed: int) -> None:
         "height": SIDE,
         "width": SIDE,
         "crs": "EPSG:32612",
-        "transform": from_origin(500_000, 4_100_000, 0.5, 0.5),
+        "transform": Affine(0.5, 0, 500_000, 0, -0.5, 4_100_000),
     }
     for path, data, nodata in ((image, values, 0), (label, target[None], None)):
         path.parent.mkdir(parents=True, exist_ok=True)

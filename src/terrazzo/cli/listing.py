@@ -17,8 +17,8 @@ FAMILIES = {
     "models": "terrazzo.models.architecture",
     "losses": "terrazzo.losses",
     "augmentations": "terrazzo.data.augment.transform",
-    "optimizers": "terrazzo.train.optim",
-    "schedules": "terrazzo.train.schedule",
+    "optimizers": "terrazzo.training.optim",
+    "schedules": "terrazzo.training.schedule",
     "sources": "terrazzo.data.sources.source",
 }
 KINDS = ("models", "encoders", "losses", "augmentations", "optimizers", "schedules", "sources", "recipes")

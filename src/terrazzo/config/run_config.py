@@ -17,9 +17,9 @@ from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import ARCHITECTURES, Architecture
 from terrazzo.record import Record, family, nearest
 from terrazzo.scene.settings import PredictSettings
-from terrazzo.train.optim import OPTIMIZERS, AdamW, Optimizer
-from terrazzo.train.schedule import SCHEDULES, Cosine, Schedule
-from terrazzo.train.settings import EvaluateSettings, TrainSettings
+from terrazzo.training.optim import OPTIMIZERS, AdamW, Optimizer
+from terrazzo.training.schedule import SCHEDULES, Cosine, Schedule
+from terrazzo.training.settings import EvaluateSettings, TrainSettings
 
 __all__ = ["DEFAULT_PATHS", "RunConfig", "violations"]
 

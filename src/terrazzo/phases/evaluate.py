@@ -23,11 +23,11 @@ from terrazzo.phases.summary import EvaluateSummary, plain
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
 from terrazzo.storage import write_json, write_text
-from terrazzo.train.distributed import Processes, start
-from terrazzo.train.evaluation import Evaluation, Examination, evaluate_split
-from terrazzo.train.objective import MEMORY_FORMAT
-from terrazzo.train.samples import sample_panels
-from terrazzo.train.settings import EvaluateSettings
+from terrazzo.training.distributed import Processes, start
+from terrazzo.training.evaluation import Evaluation, Examination, evaluate_split
+from terrazzo.training.objective import MEMORY_FORMAT
+from terrazzo.training.samples import sample_panels
+from terrazzo.training.settings import EvaluateSettings
 
 __all__ = ["evaluate", "run_config_of"]
 

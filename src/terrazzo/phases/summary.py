@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
 from terrazzo.scene import SceneSummary
 from terrazzo.storage import write_json
 
@@ -25,7 +23,7 @@ __all__ = [
 ]
 
 
-def plain(value: object) -> JsonValue:
+def plain(value: object) -> object:
     """Return a value as JSON can hold it: paths as text, records as mappings, a score that does not exist as null.
 
     >>> plain({"map": Path("a.tif"), "iou": (0.5, float("nan"))})
@@ -58,7 +56,7 @@ class Summary:
     folder: Path
     seconds: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return figures, seconds and paths as plain data."""
         return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 

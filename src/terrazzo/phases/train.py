@@ -13,9 +13,9 @@ from terrazzo.phases.summary import TrainingSummary
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
 from terrazzo.storage import write_json
-from terrazzo.train.distributed import Processes, start
-from terrazzo.train.job import TrainingJob, TrainSummary
-from terrazzo.train.loop import fit
+from terrazzo.training.distributed import Processes, start
+from terrazzo.training.job import TrainingJob, TrainSummary
+from terrazzo.training.loop import fit
 
 __all__ = ["DATA_FILE", "expected_normalisation", "train"]
 

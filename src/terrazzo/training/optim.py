@@ -12,9 +12,9 @@ __all__ = ["OPTIMIZERS", "Adam", "AdamW", "Optimizer", "Sgd", "parameter_groups"
 OPTIMIZERS = Table(
     "optimizers",
     {
-        "adam": "terrazzo.train.optim:Adam",
-        "adamw": "terrazzo.train.optim:AdamW",
-        "sgd": "terrazzo.train.optim:Sgd",
+        "adam": "terrazzo.training.optim:Adam",
+        "adamw": "terrazzo.training.optim:AdamW",
+        "sgd": "terrazzo.training.optim:Sgd",
     },
 )
 """Optimisers by name; plug-ins join through the entry-point group `terrazzo.optimizers`."""

@@ -14,8 +14,8 @@ from terrazzo.errors import DataError
 from terrazzo.losses import CrossEntropy
 from terrazzo.models.architecture import Network
 from terrazzo.models.output import Output
-from terrazzo.train.distributed import Processes
-from terrazzo.train.evaluation import Examination, answer, counted, evaluate_split
+from terrazzo.training.distributed import Processes
+from terrazzo.training.evaluation import Examination, answer, counted, evaluate_split
 
 
 class Brightest(Network):

@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from terrazzo.data.prepared import load_prepared
 from terrazzo.losses import CrossEntropy
 from terrazzo.machine import MachineSettings
-from terrazzo.train.checkpoint import load_checkpoint
-from terrazzo.train.distributed import start
-from terrazzo.train.evaluation import Examination, evaluate_split
-from terrazzo.train.loop import fit
-from terrazzo.train.settings import TrainSettings
+from terrazzo.training.checkpoint import load_checkpoint
+from terrazzo.training.distributed import start
+from terrazzo.training.evaluation import Examination, evaluate_split
+from terrazzo.training.loop import fit
+from terrazzo.training.settings import TrainSettings
 from tiny_training import Tiny, tiny_job
 
 MACHINE = MachineSettings(accelerator="cpu", precision="float32", threads=1, workers=0)

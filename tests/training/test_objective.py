@@ -6,7 +6,7 @@ import torch
 
 from terrazzo.losses import CrossEntropy
 from terrazzo.models.output import Output
-from terrazzo.train.objective import Objective, float_output, seed_step
+from terrazzo.training.objective import Objective, float_output, seed_step
 
 
 def draws() -> tuple[float, float, float]:

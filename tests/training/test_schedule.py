@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from terrazzo.train.schedule import SCHEDULES, Constant, Cosine, Poly, Schedule
+from terrazzo.training.schedule import SCHEDULES, Constant, Cosine, Poly, Schedule
 
 
 def test_table_holds_every_schedule():

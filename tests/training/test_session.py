@@ -6,11 +6,11 @@ import torch
 from terrazzo.bundle import Bundle
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.errors import ConfigError, TrainingError
-from terrazzo.train import session as session_module
-from terrazzo.train.checkpoint import Best, load_checkpoint
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.session import begin, save, settle
-from terrazzo.train.settings import KeepSettings, Monitor, TrainSettings
+from terrazzo.training import session as session_module
+from terrazzo.training.checkpoint import Best, load_checkpoint
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.session import begin, save, settle
+from terrazzo.training.settings import KeepSettings, Monitor, TrainSettings
 
 
 @pytest.fixture

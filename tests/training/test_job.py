@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from terrazzo.data.normalisation import Normalisation
-from terrazzo.train.job import TrainSummary
+from terrazzo.training.job import TrainSummary
 
 
 def test_the_network_sees_the_datas_normalisation_unless_another_is_given(tiny, prepared, tmp_path):

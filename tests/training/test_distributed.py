@@ -11,8 +11,8 @@ import torch
 from terrazzo.errors import ConfigError
 from terrazzo.losses import CrossEntropy
 from terrazzo.machine import MachineSettings
-from terrazzo.train.distributed import Processes, start
-from terrazzo.train.evaluation import Examination, evaluate_split
+from terrazzo.training.distributed import Processes, start
+from terrazzo.training.evaluation import Examination, evaluate_split
 
 
 def test_alone_there_is_nothing_to_add(processes):

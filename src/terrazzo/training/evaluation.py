@@ -24,8 +24,8 @@ from terrazzo.metrics import Confusion
 from terrazzo.models.architecture import Network
 from terrazzo.models.output import Output
 from terrazzo.progress import Listener, Progress, silent
-from terrazzo.train.distributed import Processes
-from terrazzo.train.objective import MEMORY_FORMAT, float_output
+from terrazzo.training.distributed import Processes
+from terrazzo.training.objective import MEMORY_FORMAT, float_output
 
 __all__ = ["Evaluation", "Examination", "PatchScore", "answer", "counted", "evaluate_split"]
 

@@ -19,7 +19,7 @@ from terrazzo.data.statistics import class_weights
 from terrazzo.errors import ConfigError, TrainingError
 from terrazzo.models.architecture import Network
 from terrazzo.storage import atomic_path
-from terrazzo.train.checkpoint import (
+from terrazzo.training.checkpoint import (
     Checkpoint,
     RunState,
     flatten_optimizer,
@@ -27,12 +27,12 @@ from terrazzo.train.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from terrazzo.train.distributed import Processes
-from terrazzo.train.evaluation import Examination
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.job import TrainingJob
-from terrazzo.train.objective import MEMORY_FORMAT, Objective
-from terrazzo.train.track import Events, package_versions, write_log
+from terrazzo.training.distributed import Processes
+from terrazzo.training.evaluation import Examination
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.job import TrainingJob
+from terrazzo.training.objective import MEMORY_FORMAT, Objective
+from terrazzo.training.track import Events, package_versions, write_log
 
 __all__ = ["Session", "begin", "save", "settle"]
 

@@ -15,14 +15,14 @@ from terrazzo.errors import LockedError, TrainingError
 from terrazzo.losses import CrossEntropy
 from terrazzo.machine import Execution
 from terrazzo.progress import Progress
-from terrazzo.train.checkpoint import load_checkpoint
-from terrazzo.train.distributed import Processes
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.loop import _arriving, fit, train_epoch, update
-from terrazzo.train.optim import Sgd
-from terrazzo.train.schedule import Constant, Poly
-from terrazzo.train.session import begin
-from terrazzo.train.settings import Monitor, TrainSettings
+from terrazzo.training.checkpoint import load_checkpoint
+from terrazzo.training.distributed import Processes
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.loop import _arriving, fit, train_epoch, update
+from terrazzo.training.optim import Sgd
+from terrazzo.training.schedule import Constant, Poly
+from terrazzo.training.session import begin
+from terrazzo.training.settings import Monitor, TrainSettings
 
 
 class Unfit(CrossEntropy):
@@ -259,7 +259,7 @@ def test_a_stop_within_an_epoch_is_taken_up_to_the_same_bits(job, monkeypatch):
         return real(*arguments)
 
     record = job("stopped", settings=settings)
-    monkeypatch.setattr("terrazzo.train.loop.update", stopping)
+    monkeypatch.setattr("terrazzo.training.loop.update", stopping)
     with pytest.raises(Stopped):
         fit(record)
     assert load_checkpoint(RunFolder(record.folder).last).state.batch == 4

@@ -4,8 +4,8 @@ import torch
 from terrazzo.data.picture import RIGHT, WRONG
 from terrazzo.models.architecture import Network
 from terrazzo.models.output import Output
-from terrazzo.train.evaluation import Examination
-from terrazzo.train.samples import sample_panels
+from terrazzo.training.evaluation import Examination
+from terrazzo.training.samples import sample_panels
 
 
 class Always(Network):

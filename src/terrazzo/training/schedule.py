@@ -16,9 +16,9 @@ __all__ = ["SCHEDULES", "Constant", "Cosine", "Poly", "Schedule"]
 SCHEDULES = Table(
     "schedules",
     {
-        "constant": "terrazzo.train.schedule:Constant",
-        "cosine": "terrazzo.train.schedule:Cosine",
-        "poly": "terrazzo.train.schedule:Poly",
+        "constant": "terrazzo.training.schedule:Constant",
+        "cosine": "terrazzo.training.schedule:Cosine",
+        "poly": "terrazzo.training.schedule:Poly",
     },
 )
 """Schedules by name; plug-ins join through the entry-point group `terrazzo.schedules`."""

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from terrazzo.errors import TrainingError
-from terrazzo.train.checkpoint import (
+from terrazzo.training.checkpoint import (
     Best,
     Checkpoint,
     RunState,
@@ -16,7 +16,7 @@ from terrazzo.train.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from terrazzo.train.optim import Adam, AdamW, Optimizer, Sgd
+from terrazzo.training.optim import Adam, AdamW, Optimizer, Sgd
 
 STATE = RunState(
     fingerprint="abc",

@@ -11,8 +11,8 @@ from terrazzo.data.picture import colour_errors, colour_target, panel, true_colo
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import PatchKey, collate
 from terrazzo.models.architecture import Network
-from terrazzo.train.distributed import Processes
-from terrazzo.train.evaluation import Examination, answer
+from terrazzo.training.distributed import Processes
+from terrazzo.training.evaluation import Examination, answer
 
 __all__ = ["sample_panels"]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from terrazzo.train.optim import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd, parameter_groups, set_rate
+from terrazzo.training.optim import OPTIMIZERS, Adam, AdamW, Optimizer, Sgd, parameter_groups, set_rate
 
 
 def network() -> torch.nn.Module:

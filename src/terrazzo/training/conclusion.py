@@ -10,13 +10,13 @@ import torch
 from terrazzo.data.picture import write_png
 from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, silent
-from terrazzo.train.checkpoint import Best, RunState
-from terrazzo.train.evaluation import Evaluation, evaluate_split
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.job import TrainingJob, TrainSummary
-from terrazzo.train.samples import sample_panels
-from terrazzo.train.session import Session
-from terrazzo.train.settings import TrainSettings
+from terrazzo.training.checkpoint import Best, RunState
+from terrazzo.training.evaluation import Evaluation, evaluate_split
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.job import TrainingJob, TrainSummary
+from terrazzo.training.samples import sample_panels
+from terrazzo.training.session import Session
+from terrazzo.training.settings import TrainSettings
 
 __all__ = ["Row", "conclude", "described", "figures", "sentence", "show", "summary", "validate"]
 

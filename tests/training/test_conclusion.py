@@ -3,10 +3,10 @@ import math
 import pytest
 
 from terrazzo.errors import TrainingError
-from terrazzo.train.checkpoint import RunState
-from terrazzo.train.conclusion import conclude, sentence, summary
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.settings import KeepSettings, Monitor, TrainSettings
+from terrazzo.training.checkpoint import RunState
+from terrazzo.training.conclusion import conclude, sentence, summary
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.settings import KeepSettings, Monitor, TrainSettings
 
 
 def after(values, **settings) -> RunState:

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from terrazzo.train.settings import EvaluateSettings, Monitor, TrainSettings
+from terrazzo.training.settings import EvaluateSettings, Monitor, TrainSettings
 
 
 def test_defaults_are_a_usable_training():

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from terrazzo.errors import LockedError, TrainingError
-from terrazzo.train.folder import RunFolder, differences
+from terrazzo.training.folder import RunFolder, differences
 
 CONFIG = {"seed": 1, "train": {"epochs": 3, "keep": {"best": 1}}, "machine": {"workers": 2, "threads": 1}}
 

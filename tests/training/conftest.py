@@ -9,7 +9,7 @@ import pytest
 
 from terrazzo.data.prepared import Prepared
 from terrazzo.machine import MachineSettings
-from terrazzo.train.distributed import Processes, start
+from terrazzo.training.distributed import Processes, start
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -19,15 +19,15 @@ from terrazzo.data.sample import Batch, PatchKey
 from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, write_json
-from terrazzo.train.checkpoint import read_state
-from terrazzo.train.conclusion import conclude, described, figures, sentence, show, summary, validate
-from terrazzo.train.distributed import Processes, start
-from terrazzo.train.folder import RunFolder
-from terrazzo.train.job import TrainingJob, TrainSummary
-from terrazzo.train.objective import seed_step
-from terrazzo.train.optim import set_rate
-from terrazzo.train.session import Session, begin, save, settle
-from terrazzo.train.track import profiled, write_metadata
+from terrazzo.training.checkpoint import read_state
+from terrazzo.training.conclusion import conclude, described, figures, sentence, show, summary, validate
+from terrazzo.training.distributed import Processes, start
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.job import TrainingJob, TrainSummary
+from terrazzo.training.objective import seed_step
+from terrazzo.training.optim import set_rate
+from terrazzo.training.session import Session, begin, save, settle
+from terrazzo.training.track import profiled, write_metadata
 
 __all__ = ["fit", "train_epoch", "update"]
 

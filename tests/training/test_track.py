@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import terrazzo
 from terrazzo.storage import read_json
-from terrazzo.train import track
-from terrazzo.train.track import COLUMNS, Events, package_versions, profiled, write_log, write_metadata
+from terrazzo.training import track
+from terrazzo.training.track import COLUMNS, Events, package_versions, profiled, write_log, write_metadata
 
 ROW = {"epoch": 1, "lr": 0.1, "train_loss": 1 / 3, "val_loss": None, "val_iou_a, b": 0.5, "val_miou": 0.25}
 

@@ -12,9 +12,9 @@ from terrazzo.losses import Loss
 from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import Architecture
 from terrazzo.record import Record
-from terrazzo.train.optim import Optimizer
-from terrazzo.train.schedule import Schedule
-from terrazzo.train.settings import TrainSettings
+from terrazzo.training.optim import Optimizer
+from terrazzo.training.schedule import Schedule
+from terrazzo.training.settings import TrainSettings
 
 __all__ = ["TrainSummary", "TrainingJob"]
 
