@@ -1,15 +1,21 @@
 """A tiny data set and a configuration that trains on it in seconds."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from affine import Affine
+from click.testing import Result
+from typer.testing import CliRunner
+
+from terrazzo.cli.application import application
 
 SIDE = 64
 
@@ -40,43 +46,56 @@ CONFIG = """
 name: tiny
 paths: {{data: "{root}/my dàta", prepared: "{root}/prepared", runs: "{root}/runs"}}
 data:
-  source: {{name: geotiff, folder: "${{paths.data}}"}}
+  source: {{name: geotiff, folder: "${{paths.data}}", images: "images/{{split}}_*.tif", labels: "gt/{{split}}_*.tif"}}
   classes: [background, square]
   patch: {{size: 32}}
-  split: {{fractions: {{train: 0.5, val: 0.25, test: 0.25}}}}
 augment: light
 model: {{name: smp, encoder: resnet18, settings: {{decoder_channels: [32, 16, 8, 8, 8]}}}}
 optimizer: {{name: adamw, lr: 0.002}}
-prepare: {{folder: "${{paths.prepared}}"}}
 train: {{epochs: 2, batch_size: 8}}
 machine: {{workers: 0, precision: float32, threads: 1}}
-predict: {{enable: true, inputs: ["${{paths.data}}/images/scene_0.tif"]}}
+predict: {{enable: true, inputs: ["${{paths.data}}/images/test_0.tif"]}}
 """
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with eight scenes and `terrazzo.yaml`."""
-    for number in range(8):
-        data = tmp_path / "my dàta"
-        write_scene(data / "images" / f"scene_{number}.tif", data / "gt" / f"scene_{number}.tif", number)
+    data = tmp_path / "my dàta"
+    for number, name in enumerate(["train_0", "train_1", "train_2", "train_3", "val_0", "val_1", "test_0", "test_1"]):
+        write_scene(data / "images" / f"{name}.tif", data / "gt" / f"{name}.tif", number)
     (tmp_path / "terrazzo.yaml").write_text(CONFIG.format(root=tmp_path), encoding="utf-8")
     return tmp_path
 
 
-Terrazzo = Callable[..., "subprocess.CompletedProcess[str]"]
+@pytest.fixture
+def terrazzo(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Call the command line in the project's folder, in this process: imports are paid for once."""
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("TERRAZZO_CONFIG", raising=False)
+    threads = torch.get_num_threads()
+    runner = CliRunner()
+
+    def call(*arguments: str) -> Result:
+        return runner.invoke(application, arguments, prog_name="terrazzo")
+
+    yield call
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    for handler in list(logging.getLogger("terrazzo").handlers):
+        logging.getLogger("terrazzo").removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture
-def terrazzo(project: Path) -> Terrazzo:
-    """Run the command line in the project's folder."""
+def program(project: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Start the command line as its own process, alone or under a launcher."""
 
-    def call(*arguments: str, launcher: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    def call(*arguments: str, launcher: Sequence[str] = ("-m", "terrazzo.cli")) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         environment.pop("TERRAZZO_CONFIG", None)
-        command = [sys.executable, *(launcher or ("-m", "terrazzo.cli"))]
         return subprocess.run(
-            [*command, *arguments],
+            [sys.executable, *launcher, *arguments],
             cwd=project,
             env=environment,
             capture_output=True,

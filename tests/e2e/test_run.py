@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from click.testing import Result
 
-Terrazzo = Callable[..., "subprocess.CompletedProcess[str]"]
+Terrazzo = Callable[..., Result]
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_run_does_every_phase(project: Path, terrazzo: Terrazzo) -> None:
     done = terrazzo("run", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     summary = json.loads(done.stdout)
     run = project / "runs" / "tiny"
     assert [phase["name"] for phase in summary["phases"]] == [
@@ -40,7 +42,7 @@ def test_run_does_every_phase(project: Path, terrazzo: Terrazzo) -> None:
     images = scores["images"]
     assert scores["pixels"] == images * (64 * 64 - 36)
     assert sum(map(sum, scores["confusion"])) == scores["pixels"]
-    check_map(Path(summary["maps"][0]), project / "my dàta" / "images" / "scene_0.tif")
+    check_map(Path(summary["maps"][0]), project / "my dàta" / "images" / "test_0.tif")
 
 
 def check_map(mapped: Path, scene: Path) -> None:
@@ -58,15 +60,15 @@ def test_a_second_run_prepares_and_trains_nothing(project: Path, terrazzo: Terra
     bundle = project / "runs" / "tiny" / "bundle.safetensors"
     stamp = bundle.stat().st_mtime_ns
     second = terrazzo("run", "--json")
-    assert second.returncode == 0, second.stderr
+    assert second.exit_code == 0, second.stderr
     assert bundle.stat().st_mtime_ns == stamp
     assert json.loads(second.stdout)["miou"] == first["miou"]
 
 
 def test_another_configuration_is_refused_with_the_difference(terrazzo: Terrazzo) -> None:
-    assert terrazzo("train", "train.epochs=1").returncode == 0
+    assert terrazzo("train", "train.epochs=1").exit_code == 0
     refused = terrazzo("train", "train.epochs=1", "optimizer.lr=0.5")
-    assert refused.returncode == 1
+    assert refused.exit_code == 1
     assert "optimizer.lr" in refused.stderr
     assert "0.002" in refused.stderr
     assert "0.5" in refused.stderr
@@ -74,27 +76,34 @@ def test_another_configuration_is_refused_with_the_difference(terrazzo: Terrazzo
 
 def test_prepare_evaluate_and_predict_stand_alone(project: Path, terrazzo: Terrazzo) -> None:
     prepared = terrazzo("prepare", "--json", "--preview", "2")
-    assert prepared.returncode == 0, prepared.stderr
+    assert prepared.exit_code == 0, prepared.stderr
     assert len(json.loads(prepared.stdout)["previews"]) == 2
-    assert terrazzo("train", "train.epochs=1").returncode == 0
+    assert terrazzo("train", "train.epochs=1").exit_code == 0
     run = project / "runs" / "tiny"
     by_folder = terrazzo("evaluate", str(run / "bundle.safetensors"), "--data", str(project / "my dàta"), "--json")
-    assert by_folder.returncode == 0, by_folder.stderr
+    assert by_folder.exit_code == 0, by_folder.stderr
     assert json.loads(by_folder.stdout)["images"] == 8
     mapped = terrazzo(
-        "predict", str(run), str(project / "my dàta" / "images" / "scene_1.tif"), "--out", str(project / "map.tif")
+        "predict", str(run), str(project / "my dàta" / "images" / "test_1.tif"), "--out", str(project / "map.tif")
     )
-    assert mapped.returncode == 0, mapped.stderr
-    check_map(project / "map.tif", project / "my dàta" / "images" / "scene_1.tif")
+    assert mapped.exit_code == 0, mapped.stderr
+    check_map(project / "map.tif", project / "my dàta" / "images" / "test_1.tif")
 
 
-def test_two_processes_count_the_same_pixels(project: Path, terrazzo: Terrazzo) -> None:
-    assert terrazzo("train", "train.epochs=1").returncode == 0
+def test_two_processes_count_the_same_pixels(project: Path, terrazzo: Terrazzo, program: Program) -> None:
+    assert terrazzo("train", "train.epochs=1").exit_code == 0
     run = project / "runs" / "tiny"
     alone = json.loads(terrazzo("evaluate", str(run), "--json").stdout)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "terrazzo.cli")
-    together = terrazzo("evaluate", str(run), "--json", launcher=launcher)
+    together = program("evaluate", str(run), "--json", launcher=launcher)
     assert together.returncode == 0, together.stderr
     found = json.loads(together.stdout)
     assert found["confusion"] == alone["confusion"]
     assert found["loss"] == alone["loss"]
+
+
+def test_the_program_stands_alone(project: Path, program: Program) -> None:
+    done = program("prepare", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == {"train": 4, "val": 2, "test": 2}
+    assert (project / "prepared" / "prepared.json").is_file()
