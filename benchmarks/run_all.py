@@ -1,0 +1,35 @@
+"""Run every benchmark that needs no more than this machine and its data, one after the other, and print what they print.
+
+Usage: python benchmarks/run_all.py [--quick]
+
+Times mean something only on a machine that does nothing else. `--quick` leaves out those that take more than a few
+minutes (CamVid, Dubai, memory).
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+QUICK = ("startup.py", "train_overhead.py", "demo_forest.py", "kill_training.py")
+LONG = ("dubai.py", "predict_memory.py", "camvid.py")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="only those of a few minutes")
+    failed = []
+    for name in QUICK if parser.parse_args().quick else (*QUICK, *LONG):
+        print(f"--- {name}", flush=True)
+        begun = time.perf_counter()
+        status = subprocess.run([sys.executable, str(Path(__file__).parent / name)], check=False).returncode
+        print(f"    {time.perf_counter() - begun:.0f} s, status {status}", flush=True)
+        failed += [name] if status else []
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
