@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from terrazzo.data.synthetic.landscape import IGNORE, Landscape, landscape
-from terrazzo.data.synthetic.terrain import BUILDING, FIELD, FOREST, ROAD, WATER
+from terrazzo.data.synthetic.terrain import BARE_SOIL, BUILDING, FIELD, FOREST, ROAD, WATER
 from terrazzo.errors import DataError
 
 
@@ -96,3 +97,25 @@ def test_any_size(shape):
 def test_refuses_no_pixels(shape):
     with pytest.raises(DataError, match="both must be at least 1"):
         landscape(*shape, seed=0)
+
+
+def test_a_pixel_of_bare_soil_can_look_like_a_ploughed_field(scene):
+    """Nearly all colours of bare soil occur on fields too, give or take what the sensor cannot tell apart."""
+    soil = scene.image[:, (scene.truth == BARE_SOIL) & scene.valid].T.astype(float)[::20]
+    field = scene.image[:, (scene.truth == FIELD) & scene.valid].T.astype(float)
+    distance, _ = cKDTree(field).query(soil)
+    assert np.quantile(distance, 0.8) < 200
+
+
+def test_land_behind_buildings_lies_in_their_shadow(scene):
+    """It is darker on the side away from the sun than as far away on the other side."""
+    house = scene.truth == BUILDING
+    land = (scene.truth == FIELD) & scene.valid
+    behind, before = (np.roll(house, (way * 6, way * 3), axis=(0, 1)) & land for way in (-1, 1))
+    assert behind.sum() > 200
+    assert np.median(scene.image[1][behind]) < 0.8 * np.median(scene.image[1][before])
+
+
+def test_the_label_file_of_a_seed_is_not_that_of_its_neighbour():
+    one, two = (landscape(64, 64, seed=seed).label for seed in (10, 11))
+    assert (one != two).any()

@@ -72,6 +72,5 @@ def _local(
     """Coordinates along and across a building for the pixels of a window."""
     y, x = np.mgrid[rows.start : min(rows.stop, shape[0]), columns.start : min(columns.stop, shape[1])]
     down, right = (y - centre[0]).astype(np.float32), (x - centre[1]).astype(np.float32)
-    return right * np.float32(np.cos(turn)) + down * np.float32(np.sin(turn)), down * np.float32(
-        np.cos(turn)
-    ) - right * np.float32(np.sin(turn))
+    cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    return right * cosine + down * sine, down * cosine - right * sine

@@ -1,7 +1,7 @@
 """Stands of trees: crowns that touch, each a lit dome of its own colour."""
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64, Int64
 from scipy.ndimage import binary_closing
 from scipy.spatial import cKDTree
 
@@ -66,7 +66,7 @@ def _near(where: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     return near
 
 
-def _stands(centres: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _stands(centres: Float64[np.ndarray, "tree 2"], generator: np.random.Generator) -> Int64[np.ndarray, " tree"]:
     """Kind of each tree: like its neighbours, with a fifth of strangers."""
     seeds = generator.uniform(centres.min(axis=0) - 1, centres.max(axis=0) + 1, (max(3, len(centres) // 150), 2))
     kinds = generator.integers(0, len(LEAVES), len(seeds))[cKDTree(seeds).query(centres)[1]]
