@@ -1,5 +1,6 @@
 """Processes that work on one run: started by Lightning Fabric, under torchrun or SLURM as well as alone."""
 
+import atexit
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -105,7 +106,14 @@ def start(settings: MachineSettings) -> Processes:
         precision=PRECISIONS[execution.precision],
     )
     fabric.launch()
+    atexit.register(_leave)
     return Processes(fabric, execution)
+
+
+def _leave() -> None:
+    """End the process group: gloo's threads abort a process that exits with them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _layout(settings: MachineSettings) -> tuple[int | Literal["auto"], int]:
