@@ -66,25 +66,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2] / "shared" / "data" / "dubai")
     parser.add_argument("--out", type=Path, default=None, help="keep run and maps here")
+    parser.add_argument("--epochs", type=int, default=8, help="the recipe trains longer")
     parser.add_argument("overrides", nargs="*", help="key=value for the recipe")
     arguments = parser.parse_args()
     os.environ["DUBAI_ROOT"] = str(arguments.root.resolve())
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.out or Path(temporary)
         config = terrazzo.load_config(
-            "dubai", f"paths.runs={folder}/runs", f"paths.prepared={folder}/prepared", *arguments.overrides
+            "dubai",
+            f"train.epochs={arguments.epochs}",
+            f"paths.runs={folder}/runs",
+            f"paths.prepared={folder}/prepared",
+            *arguments.overrides,
         )
         begun = time.perf_counter()
         trained = terrazzo.train(config)
         seconds = time.perf_counter() - begun
         result = terrazzo.evaluate(trained.folder, split="test")
-        majority, forest = baseline_scores(open_prepared(Path(config.prepare.folder)))
+        majority, forest = baseline_scores(open_prepared(config.prepare.folder))
         largest = max(
             (arguments.root / "Tile 7" / "images").iterdir(), key=lambda path: path.stat().st_size, default=None
         )
         if largest is not None and arguments.out is not None:
             mapped = terrazzo.predict(trained.folder, [largest], folder / "map")
-            print(f"mapped {largest.name}: {mapped.maps[0]}")
+            print(f"mapped {largest.name}: {mapped.maps[0].out}")
     print(f"terrazzo, tile 7:        mIoU {result.miou:.4f} ({trained.epochs} epochs, {seconds / 60:.1f} min)")
     print(f"majority class:          mIoU {majority:.4f} (ratio {result.miou / majority:.2f}, goal >= 2)")
     print(f"per-pixel random forest: mIoU {forest:.4f} (ratio {result.miou / forest:.2f}, goal > 1)")

@@ -1,4 +1,4 @@
-"""Run every benchmark that needs no more than this machine and its data, one after the other, and print what they print.
+"""Run every benchmark that needs no more than this machine and its data, one after the other.
 
 Usage: python benchmarks/run_all.py [--quick]
 

@@ -187,8 +187,7 @@ def _outside(values: Int64[torch.Tensor, " pixel"], classes: int) -> list[int]:
     low, high = (int(bound) for bound in values.aminmax())
     if low >= 0 and high < classes:
         return []
-    found = sorted(set(values[(values < 0) | (values >= classes)].tolist()))[:10]
-    return found
+    return sorted(set(values[(values < 0) | (values >= classes)].tolist()))[:10]
 
 
 def _class_scores(name: str, right: int, labelled: int, predicted: int) -> ClassScores:

@@ -1,16 +1,14 @@
 """A tiny data set and a configuration that trains on it in seconds."""
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-import torch
 from affine import Affine
 from click.testing import Result
 from typer.testing import CliRunner
@@ -69,22 +67,16 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def terrazzo(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+def terrazzo(project: Path, monkeypatch: pytest.MonkeyPatch, quiet_torch: None) -> Callable[..., Result]:
     """Call the command line in the project's folder, in this process: imports are paid for once."""
     monkeypatch.chdir(project)
     monkeypatch.delenv("TERRAZZO_CONFIG", raising=False)
-    threads = torch.get_num_threads()
     runner = CliRunner()
 
     def call(*arguments: str) -> Result:
         return runner.invoke(application, arguments, prog_name="terrazzo")
 
-    yield call
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-    for handler in list(logging.getLogger("terrazzo").handlers):
-        logging.getLogger("terrazzo").removeHandler(handler)
-        handler.close()
+    return call
 
 
 @pytest.fixture
