@@ -88,6 +88,8 @@ def test_prepare_evaluate_and_predict_stand_alone(project: Path, terrazzo: Terra
     )
     assert mapped.exit_code == 0, mapped.stderr
     check_map(project / "map.tif", project / "my dàta" / "images" / "test_1.tif")
+    told = json.loads((project / "map.summary.json").read_text())
+    assert told["maps"][0]["out"] == str(project / "map.tif")
 
 
 def test_two_processes_count_the_same_pixels(project: Path, terrazzo: Terrazzo, program: Program) -> None:

@@ -9,7 +9,7 @@ from terrazzo.errors import ConfigError, TrainingError
 from terrazzo.training import session as session_module
 from terrazzo.training.checkpoint import Best, load_checkpoint
 from terrazzo.training.folder import RunFolder
-from terrazzo.training.session import begin, save, settle
+from terrazzo.training.session import begin, opening, save, settle
 from terrazzo.training.settings import KeepSettings, Monitor, TrainSettings
 
 
@@ -41,6 +41,18 @@ def test_the_seed_decides_the_first_weights(started, tiny, prepared, processes, 
     weights = [next(iter(session.network.state_dict().values())) for session in (one, same, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_opening_says_what_on_what_and_from_where(started):
+    session = started(epochs=3)
+    said = opening(session)
+    assert f"{len(session.rows)} patches" in said
+    assert "3 epochs" in said
+    assert "float32 on 1 x cpu" in said
+    assert "from the beginning" in said
+    assert str(session.folder.path) in said
+    session.resumed, session.state = True, replace(session.state, step=7)
+    assert "goes on from update 7" in opening(session)
 
 
 def test_updates_cover_the_epoch_in_groups(started):

@@ -13,6 +13,7 @@ from terrazzo.phases.summary import PredictSummary
 from terrazzo.progress import Listener, silent
 from terrazzo.scene import map_scenes
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.storage import write_json
 
 __all__ = ["predict"]
 
@@ -37,7 +38,8 @@ def predict(
         listener: Receives progress.
 
     Returns:
-        Each scene's map, pixels, class shares and time; also `summary.json` in the folder.
+        Each scene's map, pixels, class shares and time; also `summary.json` in the folder, or `NAME.summary.json` beside
+        the one map's file.
 
     Raises:
         ContractError: A scene's bands do not fit the bundle.
@@ -58,6 +60,8 @@ def predict(
     )
     folder = out.parent if out.suffix else out
     summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=tuple(found))
-    if not out.suffix:
+    if out.suffix:
+        write_json(out.with_suffix(".summary.json"), summary.as_dict())
+    else:
         summary.save()
     return summary

@@ -1,6 +1,7 @@
 """Processes that work on one run: started by Lightning Fabric, under torchrun or SLURM as well as alone."""
 
 import atexit
+import logging
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -95,6 +96,9 @@ def start(settings: MachineSettings) -> Processes:
         ConfigError: The asked device or precision does not exist here.
     """
     execution = configure(settings)
+    # What Lightning would say about precision and ranks, our own notes and metadata say.
+    for library in ("lightning", "lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     devices, nodes = _layout(settings)
     backend = None if settings.backend == "auto" else settings.backend
     several = nodes > 1 or not isinstance(devices, int) or devices > 1

@@ -26,7 +26,7 @@ from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.objective import seed_step
 from terrazzo.training.optim import set_rate
-from terrazzo.training.session import Session, begin, save, settle
+from terrazzo.training.session import Session, begin, opening, save, settle
 from terrazzo.training.track import profiled, write_metadata
 
 __all__ = ["fit", "train_epoch", "update"]
@@ -65,6 +65,7 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
         total = session.updates_per_epoch * settings.epochs_to_run
         with Progress("train", listener=told, total=total, unit="updates") as progress:
             progress.done = session.state.step
+            progress.note(opening(session))
             while not session.state.finished:
                 begun = time.monotonic() - session.state.partial_seconds
                 rate = train_epoch(session, progress)

@@ -34,7 +34,7 @@ from terrazzo.training.job import TrainingJob
 from terrazzo.training.objective import MEMORY_FORMAT, Objective
 from terrazzo.training.track import Events, package_versions, write_log
 
-__all__ = ["Session", "begin", "save", "settle"]
+__all__ = ["Session", "begin", "opening", "save", "settle"]
 
 DEBUG_UPDATES, DEBUG_BATCHES = 4, 2
 """Updates of an epoch and batches of a validation in a debug-size run."""
@@ -147,6 +147,19 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
         if session.resumed:
             settle(job, folder, session.state)
     return session
+
+
+def opening(session: Session) -> str:
+    """Say what a training is about to do, on what, and where it goes on from."""
+    job, execution, state = session.job, session.processes.execution, session.state
+    parameters = sum(parameter.numel() for parameter in session.parameters)
+    begun = f"goes on from update {state.step}" if session.resumed else "from the beginning"
+    return (
+        f"{job.architecture.name} with {parameters:,} parameters, {len(session.rows):,} patches in "
+        f"{session.updates_per_epoch:,} updates an epoch, {job.settings.epochs_to_run} epochs, {execution.precision} on "
+        f"{session.processes.world_size} x {execution.device} with {execution.threads} threads, {begun}, into "
+        f"{session.folder.path}"
+    )
 
 
 def _class_weights(job: TrainingJob) -> torch.Tensor | None:
