@@ -237,7 +237,8 @@ def _check_encoder(name: str) -> None:
         return
     hint = nearest(name, [*own, *(f"tu-{each}" for each in timm.list_models())])
     raise ValueError(
-        f'no encoder is called "{name}".{hint} Encoders are {", ".join(own)}, and `tu-` with the name of a timm model.'
+        f'no encoder is called "{name}".{hint} `terrazzo list encoders` shows the {len(own)} of the library; '
+        "`tu-` with the name of a timm model is one too."
     )
 
 
