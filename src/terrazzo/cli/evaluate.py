@@ -16,7 +16,10 @@ def evaluate(
     configuration: Configuration = None,
     *,
     data: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Prepared data; without it what the configuration names.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Images and labels, or prepared data, to judge on instead of the configuration's."
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help="Split role to judge on.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the scores.")] = None,
