@@ -82,7 +82,8 @@ def test_a_run_leaves_its_whole_folder(job):
     assert {"samples/worst-1.png", "samples/worst-2.png"} <= names
     assert Bundle.load(record.folder).training["epoch"] == found.best_epoch
     notes = [event.message for event in told if event.kind == "note"]
-    assert [note.split(":")[0] for note in notes] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert "from the beginning" in notes[0]
+    assert [note.split(":")[0] for note in notes[1:]] == ["epoch 1 of 2", "epoch 2 of 2"]
     metadata = json.loads((record.folder / "metadata.json").read_text())
     assert metadata["data"]["fingerprint"] == record.prepared.fingerprint
     assert (metadata["precision"], metadata["device"], metadata["processes"]) == ("float32", "cpu", 1)
