@@ -38,8 +38,8 @@ def predict(
         listener: Receives progress.
 
     Returns:
-        Each scene's map, pixels, class shares and time; also `summary.json` in the folder, or `NAME.summary.json` beside
-        the one map's file.
+        Each scene's map, pixels, class shares and time; also `summary.json` in the folder, or `NAME.summary.json`
+        beside the one map's file.
 
     Raises:
         ContractError: A scene's bands do not fit the bundle.

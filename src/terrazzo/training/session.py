@@ -156,8 +156,8 @@ def opening(session: Session) -> str:
     begun = f"goes on from update {state.step}" if session.resumed else "from the beginning"
     return (
         f"{job.architecture.name} with {parameters:,} parameters, {len(session.rows):,} patches in "
-        f"{session.updates_per_epoch:,} updates an epoch, {job.settings.epochs_to_run} epochs, {execution.precision} on "
-        f"{session.processes.world_size} x {execution.device} with {execution.threads} threads, {begun}, into "
+        f"{session.updates_per_epoch:,} updates an epoch, {job.settings.epochs_to_run} epochs, {execution.precision} "
+        f"on {session.processes.world_size} x {execution.device} with {execution.threads} threads, {begun}, into "
         f"{session.folder.path}"
     )
 
