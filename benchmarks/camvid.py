@@ -1,4 +1,4 @@
-"""Claim: the shipped `camvid` recipe reaches val mIoU >= 0.40 within 20 minutes on two cores, without pre-training.
+"""Goal: the shipped `camvid` recipe reaches val mIoU >= 0.40 within 20 minutes on two cores, without pre-training.
 
 Usage: python benchmarks/camvid.py [--seeds 0 1 2] [--root ../shared/data/camvid] [key=value ...]
 
