@@ -80,9 +80,13 @@ def test_prepare_evaluate_and_predict_stand_alone(project: Path, terrazzo: Terra
     assert len(json.loads(prepared.stdout)["previews"]) == 2
     assert terrazzo("train", "train.epochs=1").exit_code == 0
     run = project / "runs" / "tiny"
+    stale = run / "evaluate" / "test" / "samples" / "99.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of an earlier evaluation")
     by_folder = terrazzo("evaluate", str(run / "bundle.safetensors"), "--data", str(project / "my dàta"), "--json")
     assert by_folder.exit_code == 0, by_folder.stderr
     assert json.loads(by_folder.stdout)["images"] == 8
+    assert not stale.exists()
     mapped = terrazzo(
         "predict", str(run), str(project / "my dàta" / "images" / "test_1.tif"), "--out", str(project / "map.tif")
     )

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from terrazzo.bundle import Bundle
 from terrazzo.config import RunConfig, load_config
@@ -78,6 +79,9 @@ def evaluate(
     if processes.first:
         rows = [score.row for score in found.worst]
         pictures = sample_panels(network, prepared, rows=rows, examination=examination, processes=processes)
+        # An earlier evaluation may have drawn more; its pictures must not stand among this one's.
+        for stale in (folder / "samples").glob("*.png"):
+            stale.unlink()
         for position, picture in enumerate(pictures):
             write_png(folder / "samples" / f"{position:02d}.png", picture)
         _write(folder, summary, prepared.classes.names)
@@ -165,8 +169,6 @@ def _examination(
     loss: Loss | None = None
     weights = None
     if config is not None:
-        import torch
-
         loss = config.loss
         kind = config.train.class_weights
         if kind != "none" and "train" in prepared.pixel_counts:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from terrazzo.config import RunConfig
+from terrazzo.data.prepare import open_prepared
 from terrazzo.errors import ConfigError
 from terrazzo.logs import configure_logging, is_leader, timed
 from terrazzo.phases.evaluate import evaluate
@@ -117,8 +118,6 @@ def _evaluate(config: RunConfig, story: _Story, bundle: Path | None) -> dict[str
 
 
 def _splits(config: RunConfig) -> tuple[str, ...]:
-    from terrazzo.data.prepare import open_prepared
-
     return open_prepared(config.prepare.folder).catalog.splits
 
 
