@@ -15,6 +15,7 @@ import torch
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.catalog import BandPlace, Catalog, ImageEntry
 from terrazzo.data.classes import Class, Classes
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import PatchIndex, cut
 from terrazzo.data.prepared import Prepared, load_prepared, save_prepared
@@ -125,7 +126,9 @@ def tiny_prepared(folder: Path, *, patch: int = 16, overlap: int = 4, sizes: dic
             name = f"{role}-{number}"
             image, label = write_scene(folder / "images", name, seed=len(entries), height=height, width=width)
             stack = tuple(BandPlace(band, 0, position) for position, band in enumerate(("red", "green", "blue")))
-            entries.append(ImageEntry(name, image, label, (), role, None, height, width, stack=stack))
+            entries.append(
+                ImageEntry(name, image, RasterLabel(rasters=(label,)), (), role, None, height, width, stack=stack)
+            )
             with rasterio.open(label) as file:
                 rows += _patch_rows(name, role, file.read(1), patch, overlap)
     index = PatchIndex(pd.DataFrame(rows))
@@ -154,7 +157,13 @@ def _patch_rows(name: str, role: str, label: np.ndarray, patch: int, overlap: in
     rows = []
     for window, core in cut(*label.shape, size=patch, step=patch - overlap):
         inside = label[window.slices]
-        row = {"image_id": name, "split": role, "region": None, "ignored_share": float((inside == IGNORE).mean())}
+        row = {
+            "image_id": name,
+            "split": role,
+            "fold": None,
+            "region": None,
+            "ignored_share": float((inside == IGNORE).mean()),
+        }
         row |= window._asdict() | {f"core_{key}": value for key, value in core._asdict().items()}
         rows.append(row | {"counts": [int((inside == value).sum()) for value in range(3)]})
     return rows

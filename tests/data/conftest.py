@@ -12,6 +12,7 @@ from PIL import Image
 
 from terrazzo.data.catalog import BandPlace, Catalog, ImageEntry
 from terrazzo.data.classes import Class, Classes
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import COLUMNS, PatchIndex, cut
 from terrazzo.data.prepared import Prepared
@@ -40,8 +41,8 @@ def write_scene(folder: Path, name: str, size: tuple[int, int], bands: int, clas
     write_raster(folder / f"{name}.tif", image, nodata=0)
     write_raster(folder / f"{name}_label.tif", raw[None])
     stack = tuple(BandPlace(f"band_{band + 1}", 0, band) for band in range(bands))
-    image_path, label_path = folder / f"{name}.tif", folder / f"{name}_label.tif"
-    return ImageEntry(name, image_path, label_path, (), "train", None, *size, stack=stack)
+    image_path, label = folder / f"{name}.tif", RasterLabel(rasters=(folder / f"{name}_label.tif",))
+    return ImageEntry(name, image_path, label, (), "train", None, *size, stack=stack)
 
 
 @pytest.fixture
@@ -67,11 +68,11 @@ def make_prepared(tmp_path: Path) -> MakePrepared:
         rows = []
         for entry in entries:
             for window, core in cut(entry.height, entry.width, size=patch, step=step or patch):
-                with rasterio.open(entry.label) as file, rasterio.open(entry.image) as image:
+                with rasterio.open(entry.label.file) as file, rasterio.open(entry.image) as image:
                     raw, seen = file.read(1)[window.slices], image.read(1)[window.slices] != 0
                 counts = [int(((raw == item.values[0]) & seen).sum()) for item in known.items]
                 share = 1 - sum(counts) / raw.size
-                rows.append((entry.image_id, *window, *core, "train", None, share, counts))
+                rows.append((entry.image_id, *window, *core, "train", None, None, share, counts))
         return Prepared(
             folder=folder,
             catalog=Catalog(entries),

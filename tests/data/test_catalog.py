@@ -8,13 +8,14 @@ import pytest
 from affine import Affine
 
 from terrazzo.data.catalog import COLUMNS, BandPlace, Catalog, ImageEntry
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.errors import DataError
 
 PLAIN = ImageEntry("b", Path("/d/b c.png"), None, (), None, None, 3, 5)
 FULL = ImageEntry(
     image_id="Tile 1/ä",
     image=Path("/daten/Tile 1/ä.tif"),
-    label=Path("/daten/masks/ä.png"),
+    label=RasterLabel(rasters=(Path("/daten/masks/ä.png"),)),
     extra=(Path("/daten/nir/ä.tif"),),
     split="train",
     region="Tile 1",

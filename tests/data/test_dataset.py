@@ -22,7 +22,7 @@ from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import Batch, PatchKey, Sample
 from terrazzo.data.sampler import evaluation_batches, training_batches
-from terrazzo.errors import ContractError, LabelError
+from terrazzo.errors import ContractError, DataError, LabelError
 from terrazzo.geo.grid import Window
 from terrazzo.record import load_plugin
 from terrazzo.storage import locked
@@ -37,7 +37,7 @@ def dataset_of(prepared: Prepared, **settings) -> PatchDataset:
 def raw_of(prepared: Prepared, row: int) -> tuple[np.ndarray, np.ndarray]:
     entry = prepared.catalog.entry(prepared.index.image_id(row))
     window = prepared.index.window(row).slices
-    with rasterio.open(entry.image) as image, rasterio.open(entry.label) as label:
+    with rasterio.open(entry.image) as image, rasterio.open(entry.label.file) as label:
         return image.read()[:, *window], label.read(1)[window]
 
 
@@ -167,7 +167,7 @@ def test_a_label_that_ends_before_its_patch_is_named(make_prepared: MakePrepared
     entries = prepared.catalog.entries()
     swapped = replace(entries[0], label=entries[1].label)
     broken = replace(prepared, catalog=type(prepared.catalog)([swapped, entries[1]]))
-    with pytest.raises(ContractError, match=r"ö 1_label\.tif"):
+    with pytest.raises(DataError, match=r"ö 1_label\.tif"):
         dataset_of(broken)[PatchKey(1, 0)]
 
 
@@ -241,7 +241,7 @@ def test_a_loader_can_be_left_early_and_begun_again(large):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_of_a_worker_comes_as_it_was_raised(make_prepared: MakePrepared, workers: int):
     prepared = make_prepared((20, 20))
-    with rasterio.open(prepared.catalog.entries()[0].label, "r+") as file:
+    with rasterio.open(prepared.catalog.entries()[0].label.file, "r+") as file:
         raw = file.read()
         raw[0, 3, 3] = 77
         file.write(raw)

@@ -10,6 +10,7 @@ import pytest
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.findings import count_roles, find_warnings, require_listed
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.measuring import ImageFacts
 from terrazzo.data.patches import COLUMNS, PatchIndex
 from terrazzo.data.settings import DataSettings
@@ -22,7 +23,9 @@ MOMENTS = Moments(10, (5.0,), (90.0,))
 
 
 def entry(name, split="train", **more):
-    return ImageEntry(name, Path(f"{name}.tif"), Path(f"{name}_label.tif"), (), split, None, 2, 5, **more)
+    return ImageEntry(
+        name, Path(f"{name}.tif"), RasterLabel(rasters=(Path(f"{name}_label.tif"),)), (), split, None, 2, 5, **more
+    )
 
 
 def facts(*class_pixels, unlisted=None):
@@ -32,7 +35,7 @@ def facts(*class_pixels, unlisted=None):
 
 def index(share=0.0):
     return PatchIndex(
-        pd.DataFrame([("a", 0, 0, 2, 5, 0, 0, 2, 5, "train", None, share, [5, 5])], columns=list(COLUMNS))
+        pd.DataFrame([("a", 0, 0, 2, 5, 0, 0, 2, 5, "train", None, None, share, [5, 5])], columns=list(COLUMNS))
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from terrazzo.data import measuring
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.measuring import measure_image
 from terrazzo.data.patches import cut
 from terrazzo.errors import DataError, LabelError
@@ -40,7 +41,8 @@ def scene(folder, size=(37, 23), seed=0):
         ) as file:
             file.write(values)
     stack = (BandPlace("one", 0, 0), BandPlace("two", 0, 1))
-    entry = ImageEntry("i", folder / "image.tif", folder / "label.tif", (), "train", None, *size, stack=stack)
+    reference = RasterLabel(rasters=(folder / "label.tif",))
+    entry = ImageEntry("i", folder / "image.tif", reference, (), "train", None, *size, stack=stack)
     return image, label, entry
 
 
@@ -102,7 +104,8 @@ def test_background_takes_what_no_class_lists(shared):
 def test_countless_unlisted_values_are_summed_up(write_photo):
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     path = write_photo("a.png", values)
-    entry = ImageEntry("i", path, path, (), "train", None, 16, 16, stack=(BandPlace("one", 0, 0),))
+    reference = RasterLabel(rasters=(path,))
+    entry = ImageEntry("i", path, reference, (), "train", None, 16, 16, stack=(BandPlace("one", 0, 0),))
     found = measure_image(entry, cut(16, 16, size=16, step=16), BANDS.select(["one"]), Classes(items=["a", "b"]))
     assert len(found.unlisted) == measuring.LARGEST_LISTING + 1
     assert sum(found.unlisted.values()) == 254
@@ -118,7 +121,8 @@ def test_an_image_without_label_is_all_ignored(shared):
 
 def test_one_pixel(write_photo):
     path = write_photo("a.png", np.array([[1]], dtype=np.uint8))
-    entry = ImageEntry("i", path, path, (), "train", None, 1, 1, stack=(BandPlace("one", 0, 0),))
+    reference = RasterLabel(rasters=(path,))
+    entry = ImageEntry("i", path, reference, (), "train", None, 1, 1, stack=(BandPlace("one", 0, 0),))
     found = measure_image(entry, cut(1, 1, size=8, step=8), BANDS.select(["one"]), CLASSES)
     assert found.class_pixels == (0, 1, 0)
     assert found.moments.mean == (1.0,)
@@ -134,6 +138,7 @@ def test_truncated_files_are_named(tmp_path):
 
 def test_colour_masks_where_values_are_listed(shared, write_photo):
     mask = write_photo("m.png", np.zeros((37, 23, 3), dtype=np.uint8))
-    entry = ImageEntry("i", shared[2].image, mask, (), "train", None, 37, 23, stack=shared[2].stack)
+    reference = RasterLabel(rasters=(mask,))
+    entry = ImageEntry("i", shared[2].image, reference, (), "train", None, 37, 23, stack=shared[2].stack)
     with pytest.raises(LabelError, match=r"m\.png: the label has 3 bands"):
         measure_image(entry, cut(37, 23, size=16, step=16), BANDS, CLASSES)

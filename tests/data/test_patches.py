@@ -70,9 +70,9 @@ def test_patches_come_in_raster_order():
 @pytest.fixture
 def index():
     rows = [
-        ("ä b", 0, 0, 8, 8, 0, 0, 6, 8, "train", "Tile 1", 0.0, [60, 4]),
-        ("ä b", 4, 0, 8, 8, 6, 0, 6, 8, "train", "Tile 1", 0.95, [1, 2]),
-        ("c", 0, 0, 8, 8, 0, 0, 8, 8, "val", None, 1.0, [0, 0]),
+        ("ä b", 0, 0, 8, 8, 0, 0, 6, 8, "train", None, "Tile 1", 0.0, [60, 4]),
+        ("ä b", 4, 0, 8, 8, 6, 0, 6, 8, "train", None, "Tile 1", 0.95, [1, 2]),
+        ("c", 0, 0, 8, 8, 0, 0, 8, 8, "val", None, None, 1.0, [0, 0]),
     ]
     return PatchIndex(pd.DataFrame(rows, columns=list(COLUMNS)))
 

@@ -12,6 +12,7 @@ from affine import Affine
 from terrazzo.data import reading
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.reading import read_image, read_target
 from terrazzo.errors import ContractError, DataError, LabelError
 from terrazzo.geo.bands import Band, Bands
@@ -42,6 +43,7 @@ def tiff(path, values, **profile):
 def entry_of(image, label=None, extra=(), size=(7, 11), names=("red", "green", "blue")):
     stack = tuple(BandPlace(name, 0, number) for number, name in enumerate(names))
     stack += tuple(BandPlace(f"extra_{number}", number, 0) for number in range(1, len(extra) + 1))
+    label = RasterLabel(rasters=(label,)) if label else None
     return ImageEntry("i", image, label, tuple(extra), "train", None, *size, stack=stack)
 
 
@@ -92,7 +94,7 @@ def test_windows_that_leave_the_image(photo, window):
     _, _, entry = photo
     with pytest.raises(ContractError, match="leaves the image"):
         read_image(entry, window, RGB)
-    with pytest.raises(ContractError, match="leaves the label"):
+    with pytest.raises(ContractError, match="leaves the 7 x 11 pixels"):
         read_target(entry, window, CLASSES)
 
 
@@ -165,7 +167,7 @@ def test_a_file_that_has_changed_is_read_again(photo, write_photo):
 @pytest.mark.parametrize("name", ["image", "label"])
 def test_truncated_and_missing_files(photo, name):
     entry = photo[2]
-    path = entry.image if name == "image" else entry.label
+    path = entry.image if name == "image" else entry.label.file
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DataError, match=path.name):
         _ = read_image(entry, Window(0, 0, 7, 11), RGB), read_target(entry, Window(0, 0, 7, 11), CLASSES)
@@ -191,7 +193,8 @@ def test_open_files_and_decoded_bytes_stay_bounded(write_photo, monkeypatch):
 def test_a_small_photograph_is_decoded_once(photo, monkeypatch):
     calls = []
     monkeypatch.setattr(reading, "_STORES", {})
-    monkeypatch.setattr(reading, "read_stack", lambda *given, real=reading.read_stack: calls.append(1) or real(*given))
+    read = reading.ImageFiles.read
+    monkeypatch.setattr(reading.ImageFiles, "read", lambda *given: calls.append(1) or read(*given))
     for y in range(6):
         read_image(photo[2], Window(y, 0, 1, 11), RGB)
     assert len(calls) == 1

@@ -21,7 +21,7 @@ def flat(batches: list[list[PatchKey]]) -> list[PatchKey]:
 def index_of(shapes: list[tuple[int, int]], counts: list[list[int]] | None = None) -> PatchIndex:
     counts = counts or [[1, 1]] * len(shapes)
     rows = [
-        (f"image {number}", 0, 0, *shape, 0, 0, *shape, "train", None, 0.0, count)
+        (f"image {number}", 0, 0, *shape, 0, 0, *shape, "train", None, None, 0.0, count)
         for number, (shape, count) in enumerate(zip(shapes, counts, strict=True))
     ]
     return PatchIndex(pd.DataFrame(rows, columns=list(COLUMNS)))

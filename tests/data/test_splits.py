@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.settings import SplitSettings
 from terrazzo.data.sources.source import Pair
 from terrazzo.data.splits import assign_splits, drawn_role
@@ -14,7 +15,9 @@ from terrazzo.errors import DataError
 
 
 def pair(name, split=None, region=None):
-    return Pair(name, Path(f"/data/{name}.png"), Path(f"/data/labels/{name}.png"), (), split, region)
+    return Pair(
+        name, Path(f"/data/{name}.png"), RasterLabel(rasters=(Path(f"/data/labels/{name}.png"),)), (), split, region
+    )
 
 
 def roles(pairs, **settings):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from terrazzo.data.catalog import Catalog
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.folder import FolderSource
 from terrazzo.data.sources.source import Listing
 from terrazzo.testing import check_source
@@ -40,7 +41,9 @@ class Broken(FolderSource):
         if self.defect == "double":
             return Listing(tuple(replace(pair, image_id="same") for pair in found))
         if self.defect == "missing":
-            return Listing((replace(found[0], label=found[0].image.with_name("gone.png")), found[1]))
+            return Listing(
+                (replace(found[0], label=RasterLabel(rasters=(found[0].image.with_name("gone.png"),))), found[1])
+            )
         if self.defect == "restless":
             CALLS.append(1)
             return Listing(found[:: 1 if len(CALLS) % 2 else -1])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from terrazzo.data.catalog import ImageEntry
+from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.settings import BandSettings
 from terrazzo.data.sources.headers import Header, is_nameless
 from terrazzo.errors import DataError
@@ -90,5 +90,15 @@ def with_bands(header: Header, bands: Bands, positions: Sequence[int], *, first:
                 f"{first.entry.image} it is {expected.name} ({expected.dtype}); all images need the same bands."
             )
     places = header.entry.stack
-    stack = tuple(places[n]._replace(name=band.name) for band, n in zip(bands, positions, strict=True))
+    stack = tuple(
+        _scaled(places[position]._replace(name=band.name), header.bands.items[position], first.bands.items[position])
+        for band, position in zip(bands, positions, strict=True)
+    )
     return replace(header.entry, stack=stack)
+
+
+def _scaled(place: BandPlace, own: Band, first: Band) -> BandPlace:
+    """Say how raw values become those of the first image, whose scale and offset `Bands` states."""
+    if (own.scale, own.offset) == (first.scale, first.offset):
+        return place
+    return place._replace(gain=own.scale / first.scale, bias=(own.offset - first.offset) / first.scale)

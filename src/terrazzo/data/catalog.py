@@ -1,5 +1,6 @@
 """The table of images: where each lies, which role it plays, and the grid it stands on."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +11,18 @@ import pandas as pd
 from affine import Affine
 from rasterio.crs import CRS
 
-from terrazzo.errors import DataError
+from terrazzo.data.area import AREAS, Area
+from terrazzo.data.labels.label import LABELS, Label
+from terrazzo.data.validity import ValidityMask
+from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.grid import Grid
+from terrazzo.record import Component, Record, Table
 from terrazzo.storage import atomic_path
 
-__all__ = ["BandPlace", "Catalog", "ImageEntry"]
+__all__ = ["ROLES", "BandPlace", "Catalog", "ImageEntry", "split_order"]
+
+ROLES = ("train", "val", "calibrate", "test")
+"""Roles in their order; a named validation set is a role of its own, `val_<name>`."""
 
 COLUMNS = (
     "image_id",
@@ -22,6 +30,7 @@ COLUMNS = (
     "label",
     "extra",
     "split",
+    "fold",
     "region",
     "height",
     "width",
@@ -30,6 +39,9 @@ COLUMNS = (
     "stack",
     "bytes",
     "modified_ns",
+    "label_record",
+    "area_record",
+    "mask_record",
 )
 """Columns of `Catalog.frame`."""
 
@@ -41,11 +53,16 @@ class BandPlace(NamedTuple):
         name: Name of the band in `Bands`.
         file: 0 for the image itself, 1 for its first extra file, and so on.
         number: Position among that file's bands without transparency, from 0.
+        gain: Factor that brings the file's raw values to those of `Bands`.
+        bias: Added after `gain`; both differ from 1 and 0 where a file scales its values in another way than the first
+            image, such as Sentinel-2 scenes of different processing baselines.
     """
 
     name: str
     file: int
     number: int
+    gain: float = 1.0
+    bias: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,10 @@ class ImageEntry:
     Attributes:
         image_id: Name that is once in the catalog and does not change when images join.
         image: File of the image.
-        label: File of the label; None where nothing is labelled.
-        extra: Further band files on the same grid.
-        split: "train", "val", "calibrate" or "test"; None where no role is given yet.
+        label: How its classes are known; None where nothing is labelled.
+        extra: Further band files; one on another grid is resampled onto this image's as it is read.
+        split: "train", "val", "calibrate", "test", or "val_<name>" of a named validation set; None where no role is
+            given yet.
         region: Place that the image belongs to; images of one region are neighbours.
         height: Rows.
         width: Columns.
@@ -66,11 +84,14 @@ class ImageEntry:
         stack: Where each band is stored, in channel order.
         bytes: Size of all its files together.
         modified_ns: Latest modification time of its files.
+        fold: Number of its fold, from 0; None where there are no folds.
+        area: Part of the image that this entry stands for, where an image is divided; its label is ignored outside.
+        mask: Raster that says which pixels were not measured.
     """
 
     image_id: str
     image: Path
-    label: Path | None
+    label: Label | None
     extra: tuple[Path, ...]
     split: str | None
     region: str | None
@@ -81,11 +102,21 @@ class ImageEntry:
     stack: tuple[BandPlace, ...] = ()
     bytes: int = 0
     modified_ns: int = 0
+    fold: int | None = None
+    area: Area | None = None
+    mask: ValidityMask | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The image and its further band files."""
         return (self.image, *self.extra)
+
+    @property
+    def all_files(self) -> tuple[Path, ...]:
+        """The image, its label, its area, further band files and its mask: all that it is read from."""
+        others = [part.files for part in (self.label, self.area) if part is not None]
+        mask = () if self.mask is None else (self.mask.file,)
+        return (self.image, *(path for files in others for path in files), *self.extra, *mask)
 
     @property
     def grid(self) -> Grid:
@@ -101,7 +132,8 @@ class Catalog:
         entries: Images, each name once.
 
     Attributes:
-        frame: One row an image; paths are text, `extra` a list of text, `stack` a list of [name, file, number].
+        frame: One row an image; paths are text, `extra` a list of text, `stack` a list of band places; label, area and
+            mask also as JSON in `*_record`.
 
     Raises:
         DataError: Two images have one name.
@@ -137,9 +169,8 @@ class Catalog:
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
-        """Roles that occur, in the order train, val, calibrate, test."""
-        present = {entry.split for entry in self}
-        return tuple(role for role in ("train", "val", "calibrate", "test") if role in present)
+        """Roles that occur, in the order train, val, named validation sets, calibrate, test."""
+        return tuple(sorted({entry.split for entry in self if entry.split is not None}, key=split_order))
 
     def save(self, path: Path) -> None:
         """Write Parquet, or CSV where the path ends so; whole or not at all."""
@@ -162,25 +193,51 @@ class Catalog:
             raise DataError(f"{path} cannot be read as a catalog: {error}.") from error
         if list(frame.columns) != list(COLUMNS):
             raise DataError(f"{path} is no catalog: its columns are {', '.join(frame.columns)}.")
-        return cls([_entry(row) for row in frame.to_dict("records")])
+        try:
+            return cls([_entry(row) for row in frame.to_dict("records")])
+        except (ConfigError, TypeError, ValueError) as error:
+            raise DataError(f"{path} is a damaged catalog: {error}.") from error
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """Return what sorts roles: train, val, named validation sets, calibrate, test.
+
+    >>> sorted(["test", "val_sea", "val", "train"], key=split_order)
+    ['train', 'val', 'val_sea', 'test']
+    """
+    role = "val" if split.startswith("val_") else split
+    return (ROLES.index(role) if role in ROLES else len(ROLES), split)
 
 
 def _row(entry: ImageEntry) -> dict[str, Any]:
     return {
         "image_id": entry.image_id,
         "image": str(entry.image),
-        "label": None if entry.label is None else str(entry.label),
+        "label": None if entry.label is None else str(entry.label.file),
         "extra": [str(path) for path in entry.extra],
         "split": entry.split,
+        "fold": entry.fold,
         "region": entry.region,
         "height": entry.height,
         "width": entry.width,
         "crs": entry.crs,
         "transform": list(entry.transform),
-        "stack": [{"name": place.name, "file": place.file, "number": place.number} for place in entry.stack],
+        "stack": [place._asdict() for place in entry.stack],
         "bytes": entry.bytes,
         "modified_ns": entry.modified_ns,
+        "label_record": _dumped(entry.label),
+        "area_record": _dumped(entry.area),
+        "mask_record": _dumped(entry.mask),
     }
+
+
+def _dumped(record: Record | None) -> str | None:
+    return None if record is None else json.dumps(record.model_dump(mode="json"), ensure_ascii=False)
+
+
+def _component(table: Table, text: object) -> Component | None:
+    """Return the record that a cell holds."""
+    return table.create(**json.loads(text)) if isinstance(text, str) else None
 
 
 def _entry(row: Mapping[Any, Any]) -> ImageEntry:
@@ -188,7 +245,7 @@ def _entry(row: Mapping[Any, Any]) -> ImageEntry:
     return ImageEntry(
         image_id=row["image_id"],
         image=Path(row["image"]),
-        label=Path(label) if (label := _text(row["label"])) else None,
+        label=label if isinstance(label := _component(LABELS, row["label_record"]), Label) else None,
         extra=tuple(Path(path) for path in row["extra"]),
         split=_text(row["split"]),
         region=_text(row["region"]),
@@ -196,9 +253,12 @@ def _entry(row: Mapping[Any, Any]) -> ImageEntry:
         width=int(row["width"]),
         crs=_text(row["crs"]),
         transform=(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]),
-        stack=tuple(BandPlace(place["name"], int(place["file"]), int(place["number"])) for place in row["stack"]),
+        stack=tuple(BandPlace(**place) for place in row["stack"]),
         bytes=int(row["bytes"]),
         modified_ns=int(row["modified_ns"]),
+        fold=None if pd.isna(row["fold"]) else int(row["fold"]),
+        area=area if isinstance(area := _component(AREAS, row["area_record"]), Area) else None,
+        mask=ValidityMask.model_validate_json(mask) if (mask := _text(row["mask_record"])) else None,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from terrazzo.data.catalog import ImageEntry
+from terrazzo.data.catalog import ImageEntry, split_order
 from terrazzo.data.classes import Classes
 from terrazzo.data.measuring import ImageFacts
 from terrazzo.data.patches import PatchIndex
@@ -16,8 +16,6 @@ from terrazzo.errors import LabelError
 from terrazzo.geo.bands import Bands
 
 __all__ = ["RoleCounts", "count_roles", "find_warnings", "require_listed"]
-
-ROLES = ("train", "val", "calibrate", "test")
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def count_roles(entries: Sequence[ImageEntry], facts: Sequence[ImageFacts]) -> R
     labelled: dict[str, tuple[int, ...]] = {}
     ignored: dict[str, int] = {}
     unlisted: dict[str, int] = {}
-    for role in ROLES:
+    for role in sorted({entry.split for entry in entries if entry.split is not None}, key=split_order):
         chosen = [found for entry, found in zip(entries, facts, strict=True) if entry.split == role]
         if chosen:
             labelled[role] = tuple(map(sum, zip(*(found.class_pixels for found in chosen), strict=True)))
@@ -137,5 +135,5 @@ def _sum(facts: Sequence[ImageFacts]) -> Counter[str]:
 
 def _files(where: Sequence[tuple[ImageEntry, ImageFacts]]) -> str:
     """Name the label files concerned, the first few by path."""
-    shown = ", ".join(str(entry.label or entry.image) for entry, _ in where[:5])
+    shown = ", ".join(str(entry.label.file if entry.label else entry.image) for entry, _ in where[:5])
     return f"{shown} and {len(where) - 5} more files" if len(where) > 5 else shown

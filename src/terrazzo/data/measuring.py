@@ -15,11 +15,10 @@ from jaxtyping import Int64, Shaped
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.patches import Patch
-from terrazzo.data.reading import decode_label, open_files, read_stack
+from terrazzo.data.reading import ImageFiles, decode_label
 from terrazzo.data.statistics import Moments, MomentSum
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
-from terrazzo.geo.raster import RasterFile
 
 __all__ = ["ImageFacts", "measure_image"]
 
@@ -70,14 +69,18 @@ def measure_image(entry: ImageEntry, patches: Sequence[Patch], bands: Bands, cla
     moments = MomentSum(len(bands))
     unlisted: Counter[str] = Counter()
     with ExitStack() as opened:
-        files = open_files(entry, opened)
-        label = opened.enter_context(RasterFile(entry.label)) if entry.label else None
-        for strip in _strips(entry, files, bands):
-            raster = read_stack(files, entry, strip, bands)
-            moments.add(raster.values, raster.valid)
+        files = opened.enter_context(ImageFiles(entry))
+        label = opened.enter_context(entry.label.open(entry.grid)) if entry.label else None
+        area = entry.area.open(entry.grid) if entry.area else None
+        for strip in _strips(entry, files.block_shape[0], bands):
+            if area is not None and not area.touches(strip):
+                cells.add(strip.y, np.full((strip.height, strip.width), len(classes), dtype=np.uint16))
+                continue
+            raster = files.read(strip, bands)
+            moments.add(raster.values, raster.valid if area is None else raster.valid & area.inside(strip))
             codes = np.full((strip.height, strip.width), len(classes), dtype=np.uint16)
             if label is not None:
-                decoded = decode_label(label, strip, lenient)
+                decoded = decode_label(label, area, strip, lenient)
                 unlisted.update(decoded.unlisted)
                 labelled = raster.valid & (decoded.target != classes.ignore)
                 np.copyto(codes, decoded.target, where=labelled)
@@ -99,10 +102,9 @@ def _most_frequent(unlisted: Counter[str]) -> dict[str, int]:
     return {**kept, "others": others} if others else kept
 
 
-def _strips(entry: ImageEntry, files: Sequence[RasterFile], bands: Bands) -> Iterator[Window]:
+def _strips(entry: ImageEntry, block: int, bands: Bands) -> Iterator[Window]:
     """Cut an image into strips of whole blocks; the cut depends on the image alone, so that sums repeat to the bit."""
     row_bytes = entry.width * sum(np.dtype(band.dtype).itemsize for band in bands)
-    block = max(file.block_shape[0] for file in files)
     rows = max(STRIP_BYTES // row_bytes // block, 1) * block
     for y in range(0, entry.height, rows):
         yield Window(y, 0, min(rows, entry.height - y), entry.width)

@@ -25,6 +25,7 @@ COLUMNS = (
     "core_height",
     "core_width",
     "split",
+    "fold",
     "region",
     "ignored_share",
     "counts",

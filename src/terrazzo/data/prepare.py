@@ -86,7 +86,9 @@ class _Task:
 
     def inputs(self) -> str:
         """Return a hash of the settings and of every file's path, size and time."""
-        files = [[pair.image_id, pair.split, pair.region, _states(pair)] for pair in self.pairs]
+        files = [
+            [pair.image_id, pair.split, pair.region, pair.fold, _states(pair), _reading(pair)] for pair in self.pairs
+        ]
         return fingerprint({"format": FORMAT, "data": self.data.model_dump(mode="json"), "files": files})
 
     def unchanged(self) -> Prepared | None:
@@ -140,9 +142,15 @@ class _Task:
             how["unlisted"] = "background"
         keys = [
             fingerprint(
-                {"how": how, "files": _states(pair), "stack": entry.stack, "patches": [p.window for p in patches]}
+                {
+                    "how": how,
+                    "files": _states(entry),
+                    "reading": _reading(entry),
+                    "stack": entry.stack,
+                    "patches": [patch.window for patch in patches],
+                }
             )
-            for pair, entry, patches in zip(self.pairs, entries, cuts, strict=True)
+            for entry, patches in zip(entries, cuts, strict=True)
         ]
         known = {} if force else load_facts(self.folder / FACTS_FILE)
 
@@ -198,10 +206,16 @@ class _Task:
         return fingerprint({"settings": settings, "bands": bands.model_dump(mode="json"), "images": images})
 
 
-def _states(pair: Pair) -> list[tuple[str, int, int]]:
+def _reading(part: Pair | ImageEntry) -> list[Any]:
+    """Return how label, area and mask are read."""
+    records = (part.label, part.area, part.mask)
+    return [None if record is None else record.model_dump(mode="json") for record in records]
+
+
+def _states(part: Pair | ImageEntry) -> list[tuple[str, int, int]]:
     """Return path, size and time of each file of an image."""
     try:
-        facts = [(str(path), path.stat()) for path in pair.files]
+        facts = [(str(path), path.stat()) for path in part.all_files]
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
     return [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts]
@@ -215,7 +229,11 @@ def _threads() -> int:
 def _patches(entry: ImageEntry, patch: PatchSettings) -> list[Patch]:
     """Cut an image; only training may leave gaps, since evaluation counts every pixel."""
     step = patch.step if entry.split == "train" else min(patch.step, patch.size)
-    return cut(entry.height, entry.width, size=patch.size, step=step)
+    patches = cut(entry.height, entry.width, size=patch.size, step=step)
+    if entry.area is None:
+        return patches
+    area = entry.area.open(entry.grid)
+    return [patch for patch in patches if area.touches(patch.window)]
 
 
 def _training_moments(entries: Sequence[ImageEntry], facts: Sequence[ImageFacts]) -> Moments:
@@ -231,6 +249,7 @@ def _index(entries: Sequence[ImageEntry], cuts: Sequence[Sequence[Patch]], facts
             *patch.window,
             *patch.core,
             entry.split,
+            entry.fold,
             entry.region,
             int(pixels[-1]) / int(pixels.sum()),
             pixels[:-1],
@@ -239,4 +258,4 @@ def _index(entries: Sequence[ImageEntry], cuts: Sequence[Sequence[Patch]], facts
         for patch, pixels in zip(patches, found.patch_pixels, strict=True)
     ]
     names = ("image_id", "y", "x", "height", "width", "core_y", "core_x", "core_height", "core_width")
-    return PatchIndex(pd.DataFrame(rows, columns=[*names, "split", "region", "ignored_share", "counts"]))
+    return PatchIndex(pd.DataFrame(rows, columns=[*names, "split", "fold", "region", "ignored_share", "counts"]))

@@ -8,21 +8,24 @@ nothing of an open file crosses a fork.
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from terrazzo.data.catalog import ImageEntry
+from terrazzo.data.area import AreaReader
+from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes, Decoded
-from terrazzo.errors import ContractError, DataError, LabelError
+from terrazzo.data.labels.label import LabelReader
+from terrazzo.errors import ContractError, DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster, RasterFile
 
-__all__ = ["decode_label", "open_files", "read_image", "read_stack", "read_target"]
+__all__ = ["ImageFiles", "decode_label", "read_image", "read_target"]
 
 OPEN_FILES = 32
 """Files that stay open in a process."""
@@ -51,14 +54,15 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
     """
     store = _store()
     with store.lock:
-        files = [store.file(path) for path in entry.files]
+        files = ImageFiles(entry, store.file)
         size = entry.height * entry.width * len(bands) * np.dtype(bands.items[0].dtype).itemsize
-        if size > WHOLE_BYTES or any(file.block_shape[1] != entry.width for file in files):
-            return read_stack(files, entry, window, bands)
-        key = (*(_state(path) for path in entry.files), bands)
+        if size > WHOLE_BYTES or any(file.block_shape[1] != entry.width for file in files.bands):
+            return files.read(window, bands)
+        mask = (entry.mask.file,) if entry.mask else ()
+        key = (*(_state(path) for path in (*entry.files, *mask)), entry.mask, entry.stack, bands)
         kept = store.get(key)
         if kept is None:
-            whole = read_stack(files, entry, entry.grid.whole, bands)
+            whole = files.read(entry.grid.whole, bands)
             # A mask that says nothing is not worth its room.
             kept = store.keep(key, (whole.values,) if whole.valid.all() else (whole.values, whole.valid))
     values = kept[0]
@@ -90,73 +94,127 @@ def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[n
         return np.full((window.height, window.width), classes.ignore, dtype=kind)
     store = _store()
     with store.lock:
-        file = store.file(entry.label)
-        if window.intersection(file.grid.whole) != window:
-            raise ContractError(f"{file.path}: {window} leaves the label of {entry.height} x {entry.width} pixels.")
-        if entry.height * entry.width > WHOLE_BYTES or file.block_shape[1] != entry.width:
-            return decode_label(file, window, classes).target
-        key = (_state(entry.label), classes)
+        states = tuple(_state(path) for part in (entry.label, entry.area) if part for path in part.files)
+        # The records are part of the key: one file of shapes serves many images, and one image many areas.
+        place = (*states, entry.label, entry.area, entry.crs, entry.transform, entry.height, entry.width)
+        label = store.label(place, entry)
+        if window.intersection(entry.grid.whole) != window:
+            raise ContractError(f"{entry.label.file}: {window} leaves the {entry.height} x {entry.width} pixels.")
+        if entry.height * entry.width > WHOLE_BYTES or label.reader.block_shape[1] != entry.width:
+            return decode_label(label.reader, label.area, window, classes).target
+        key = (*place, classes)
         kept = store.get(key)
         if kept is None:
-            kept = store.keep(key, (decode_label(file, file.grid.whole, classes).target,))
+            kept = store.keep(key, (decode_label(label.reader, label.area, entry.grid.whole, classes).target,))
     return kept[0][window.slices].copy()
 
 
-def open_files(entry: ImageEntry, stack: ExitStack) -> list[RasterFile]:
-    """Open an image's band files, closed by `stack`.
-
-    Raises:
-        DataError: One is missing or no raster.
-    """
-    return [stack.enter_context(RasterFile(path)) for path in entry.files]
-
-
-def read_stack(files: Sequence[RasterFile], entry: ImageEntry, window: Window, bands: Bands) -> Raster:
-    """Read bands of a window from open files.
+class ImageFiles:
+    """An image's open files: its bands and, where there is one, its validity mask. Use as a context manager.
 
     Args:
-        files: The open files of `entry.files`.
-        entry: The image; its `stack` says where each band is.
-        window: Pixels, inside the image.
-        bands: Bands in the wanted order.
+        entry: The image.
+        opener: Opens a file on the image's grid; one that keeps files open closes them itself.
 
     Raises:
-        DataError: A file is damaged.
-        ContractError: The window leaves the image, or the image has no such band.
+        DataError: A file is missing or no raster.
     """
-    known = {place.name: place for place in entry.stack}
-    if missing := [name for name in bands.names if name not in known]:
-        raise ContractError(f"{entry.image} has no band {missing[0]}; it has {', '.join(known)}.")
-    places = [known[name] for name in bands.names]
-    values: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
-    valid: Bool[np.ndarray, "y x"] = np.ones((window.height, window.width), dtype=bool)
-    for number, file in enumerate(files):
-        wanted = [channel for channel, place in enumerate(places) if place.file == number]
-        if wanted:
-            own = [file.bands.items[places[channel].number] for channel in wanted]
-            named = [
-                band.model_copy(update={"nodata": bands.items[channel].nodata})
-                for band, channel in zip(own, wanted, strict=True)
-            ]
-            part = file.read(window, Bands(items=tuple(named)))
-            valid &= part.valid
-            for channel, plane in zip(wanted, part.values, strict=True):
-                values[channel] = plane
-    return Raster(np.stack(values), valid, files[0].grid.window(window), bands)
+
+    def __init__(self, entry: ImageEntry, opener: Callable[[Path], RasterFile] | None = None) -> None:
+        self._opened = ExitStack()
+        self._entry = entry
+
+        def opened(path: Path) -> RasterFile:
+            return self._opened.enter_context(RasterFile(path))
+
+        opener = opener or opened
+        with ExitStack() as undo:
+            undo.enter_context(self._opened)
+            self.bands = tuple(opener(path) for path in entry.files)
+            self.mask = opener(entry.mask.file) if entry.mask else None
+            undo.pop_all()
+
+    def __enter__(self) -> "ImageFiles":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns that the file with the largest blocks decodes together."""
+        heights, widths = zip(*(file.block_shape for file in self.bands), strict=True)
+        return max(heights), max(widths)
+
+    def read(self, window: Window, bands: Bands) -> Raster:
+        """Read bands of a window.
+
+        Args:
+            window: Pixels, inside the image.
+            bands: Bands in the wanted order.
+
+        Raises:
+            DataError: A file is damaged.
+            ContractError: The window leaves the image, or the image has no such band.
+        """
+        entry = self._entry
+        known = {place.name: place for place in entry.stack}
+        if missing := [name for name in bands.names if name not in known]:
+            raise ContractError(f"{entry.image} has no band {missing[0]}; it has {', '.join(known)}.")
+        places = [known[name] for name in bands.names]
+        values: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
+        valid: Bool[np.ndarray, "y x"] = np.ones((window.height, window.width), dtype=bool)
+        for number, file in enumerate(self.bands):
+            wanted = [channel for channel, place in enumerate(places) if place.file == number]
+            if wanted:
+                own = [file.bands.items[places[channel].number] for channel in wanted]
+                named = [
+                    band.model_copy(update={"nodata": bands.items[channel].nodata})
+                    for band, channel in zip(own, wanted, strict=True)
+                ]
+                part = file.read(window, Bands(items=tuple(named)))
+                valid &= part.valid
+                for channel, plane in zip(wanted, part.values, strict=True):
+                    values[channel] = _converted(plane, places[channel])
+        if entry.mask is not None and self.mask is not None:
+            valid &= entry.mask.valid(self.mask, window)
+        return Raster(np.stack(values), valid, entry.grid.window(window), bands)
 
 
-def decode_label(file: RasterFile, window: Window, classes: Classes) -> Decoded:
-    """Read and decode a window of an open label file.
+def _converted(plane: Shaped[np.ndarray, "y x"], place: BandPlace) -> Shaped[np.ndarray, "y x"]:
+    """Bring raw values to the scale and offset that `Bands` states, in the type they are stored in."""
+    if place.gain == 1 and place.bias == 0:
+        return plane
+    converted = plane * np.float64(place.gain) + place.bias
+    if plane.dtype.kind in "ui":
+        limits = np.iinfo(plane.dtype)
+        converted = np.rint(converted).clip(limits.min, limits.max)
+    return converted.astype(plane.dtype)
+
+
+def decode_label(reader: LabelReader, area: AreaReader | None, window: Window, classes: Classes) -> Decoded:
+    """Read and decode a window of an open label; what lies outside the area is ignored, and never unlisted there.
 
     Raises:
         DataError: The file is damaged.
         LabelError: It holds what no class lists, under `unlisted: error`.
     """
-    raw = file.read(window)
-    try:
-        return classes.decode(raw.values, file.colormap, valid=raw.valid)
-    except LabelError as error:
-        raise LabelError(f"{file.path}: {error}") from error
+    if area is None:
+        return reader.decode(window, classes)
+    inside = area.inside(window)
+    if not inside.any():
+        kind = np.uint8 if classes.ignore == 255 else np.uint16
+        return Decoded(np.full(inside.shape, classes.ignore, dtype=kind), {})
+    decoded = reader.decode(window, classes)
+    return Decoded(np.where(inside, decoded.target, decoded.target.dtype.type(classes.ignore)), decoded.unlisted)
+
+
+@dataclass(frozen=True)
+class _OpenLabel:
+    """A label kept open, and the area that it counts in."""
+
+    reader: LabelReader
+    area: AreaReader | None
 
 
 class _Store:
@@ -165,6 +223,7 @@ class _Store:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._files: OrderedDict[Hashable, RasterFile] = OrderedDict()
+        self._labels: OrderedDict[Hashable, _OpenLabel] = OrderedDict()
         self._arrays: OrderedDict[Hashable, Arrays] = OrderedDict()
         self._bytes = 0
 
@@ -177,6 +236,16 @@ class _Store:
                 self._files.popitem(last=False)[1].close()
         self._files.move_to_end(key)
         return self._files[key]
+
+    def label(self, key: Hashable, entry: ImageEntry) -> _OpenLabel:
+        """Return the label of an image, opened on its grid."""
+        if key not in self._labels and entry.label is not None:
+            area = entry.area.open(entry.grid) if entry.area else None
+            self._labels[key] = _OpenLabel(entry.label.open(entry.grid), area)
+            while len(self._labels) > OPEN_FILES:
+                self._labels.popitem(last=False)[1].reader.close()
+        self._labels.move_to_end(key)
+        return self._labels[key]
 
     def get(self, key: Hashable) -> Arrays | None:
         """Return kept arrays, or None."""

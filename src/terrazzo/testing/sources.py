@@ -30,7 +30,7 @@ def check_source(record: "Source") -> None:
     names = [pair.image_id for pair in listing.pairs]
     double = sorted({name for name in names if names.count(name) > 1})
     require(not double, record, f"the names {double[:5]} stand for several images")
-    missing = [str(path) for pair in listing.pairs for path in pair.files if not path.exists()]
+    missing = [str(path) for pair in listing.pairs for path in pair.all_files if not path.exists()]
     require(not missing, record, f"lists files that do not exist, such as {missing[:3]}")
     catalog = record.catalog()
     require(

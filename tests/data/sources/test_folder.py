@@ -12,7 +12,7 @@ def test_camvid(real_data):
     assert len(catalog.entries("train")) == 367
     assert len(catalog.entries("val")) == 101
     assert {(entry.height, entry.width) for entry in catalog} == {(360, 480)}
-    assert all(entry.label.stem == entry.image.stem for entry in catalog)
+    assert all(entry.label.file.stem == entry.image.stem for entry in catalog)
 
 
 def test_dubai_regions_by_pattern_and_by_folder_names(real_data):
@@ -39,7 +39,7 @@ def test_zion_takes_near_infrared_from_its_own_folder(real_data):
 def test_a_mask_of_another_size(write_photo, tmp_path):
     write_photo("images/a.png", np.zeros((4, 6, 3), dtype=np.uint8))
     write_photo("masks/a.png", np.zeros((4, 5), dtype=np.uint8))
-    with pytest.raises(DataError, match=r"masks/a\.png has 4 x 5 pixels .*images/a\.png has 4 x 6"):
+    with pytest.raises(DataError, match=r"images/a\.png: .*masks/a\.png has 4 x 5 pixels .* its image has 4 x 6"):
         FolderSource(folder=tmp_path).catalog()
 
 

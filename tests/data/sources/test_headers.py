@@ -1,11 +1,15 @@
 """Headers: grids that fit and bands with names."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 
-from terrazzo.data.sources.headers import read_header, require_same_grid
+from terrazzo.data.catalog import BandPlace
+from terrazzo.data.same_grid import require_same_grid
+from terrazzo.data.sources.headers import read_header
 from terrazzo.data.sources.source import Pair
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid
@@ -45,7 +49,7 @@ def test_described_bands_keep_their_names(tmp_path):
 def test_a_nameless_extra_band_is_called_after_its_folder(tmp_path):
     found = header(write(tmp_path / "rgb" / "a.tif", 1), write(tmp_path / "NIR" / "a.tif", 1))
     assert found.bands.names == ("gray", "nir")
-    assert found.entry.stack[1] == ("nir", 1, 0)
+    assert found.entry.stack[1] == BandPlace("nir", 1, 0)
 
 
 def test_bands_of_one_folder_are_numbered(tmp_path):
@@ -80,6 +84,6 @@ def test_an_extra_file_of_another_size(tmp_path, write_photo):
 def test_grids_without_coordinates_need_the_same_size_only():
     plain = Grid(None, Affine.identity(), 4, 5)
     placed = Grid(rasterio.crs.CRS.from_epsg(32633), Affine(2, 0, 9, 0, -2, 9), 4, 5)
-    require_same_grid(placed, plain, first="a", second="b", georeferenced=False)
-    with pytest.raises(DataError, match="b has no coordinate reference system"):
-        require_same_grid(placed, plain, first="a", second="b", georeferenced=True)
+    require_same_grid(placed, plain, first="a", second="b")
+    with pytest.raises(DataError, match="b has 4 x 5 pixels .*, but a has 3 x 5"):
+        require_same_grid(replace(placed, height=3), plain, first="a", second="b")

@@ -24,7 +24,7 @@ def found(folder, **settings):
     return {
         pair.image_id: (
             pair.image.relative_to(folder).as_posix(),
-            pair.label.relative_to(folder).as_posix(),
+            pair.label.file.relative_to(folder).as_posix(),
             pair.split,
             pair.region,
         )

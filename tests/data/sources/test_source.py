@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.source import SOURCES, Listing, Pair, Source, role_of
 
 
@@ -33,9 +34,9 @@ def test_role_of_a_folder(folder, role):
 
 
 def test_files_of_a_pair():
-    pair = Pair("a", Path("a.png"), Path("b.png"), (Path("c.png"),))
-    assert pair.files == (Path("a.png"), Path("b.png"), Path("c.png"))
-    assert Pair("a", Path("a.png")).files == (Path("a.png"),)
+    pair = Pair("a", Path("a.png"), RasterLabel(rasters=(Path("b.png"),)), (Path("c.png"),))
+    assert pair.all_files == (Path("a.png"), Path("b.png"), Path("c.png"))
+    assert Pair("a", Path("a.png")).all_files == (Path("a.png"),)
 
 
 def test_a_source_of_ones_own_needs_pairs_only(write_photo):

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-
 from terrazzo.data.catalog import BandPlace, ImageEntry
+from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.same_grid import require_same_grid
 from terrazzo.data.sources.source import Pair
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.grid import Grid
 from terrazzo.geo.raster import RasterFile
 
-__all__ = ["Header", "read_header", "require_same_grid"]
-
-LARGEST_SHIFT = 0.01
-"""Pixels by which two grids may differ at their corners: rounding in their files, far below half a pixel."""
+__all__ = ["Header", "is_nameless", "read_header"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,10 @@ def read_header(pair: Pair, *, georeferenced: bool) -> Header:
         for file in files:
             if file.colormap is not None:
                 raise DataError(f"{file.path} is a palette image: its values are no measurements; convert it to RGB.")
-            require_same_grid(grid, file.grid, first=str(pair.image), second=file.path, georeferenced=georeferenced)
-        if pair.label is not None:
-            label = opened.enter_context(RasterFile(pair.label))
-            require_same_grid(grid, label.grid, first=str(pair.image), second=label.path, georeferenced=georeferenced)
+            require_same_grid(grid, file.grid, first=str(pair.image), second=file.path)
+        _check_label(pair, grid, georeferenced=georeferenced)
         bands, stack = _stack(pair, files)
-    facts = [path.stat() for path in pair.files]
+    facts = [path.stat() for path in pair.all_files]
     entry = ImageEntry(
         image_id=pair.image_id,
         image=pair.image,
@@ -77,45 +72,30 @@ def read_header(pair: Pair, *, georeferenced: bool) -> Header:
             grid.transform.f,
         ),
         stack=stack,
+        fold=pair.fold,
+        area=pair.area,
+        mask=pair.mask,
         bytes=sum(fact.st_size for fact in facts),
         modified_ns=max(fact.st_mtime_ns for fact in facts),
     )
     return Header(entry, bands)
 
 
-def require_same_grid(here: Grid, there: Grid, *, first: str, second: str, georeferenced: bool) -> None:
-    """Refuse files that do not lie on one grid.
-
-    Args:
-        here: Grid of the image.
-        there: Grid of the other file.
-        first: Path of the image, for the message.
-        second: Path of the other file.
-        georeferenced: Whether both must have a coordinate reference system; else only two that do are compared.
-
-    Raises:
-        DataError: Size, coordinate reference system or transform differ.
-    """
-    if (here.height, here.width) != (there.height, there.width):
-        raise DataError(
-            f"{second} has {there.height} x {there.width} pixels (rows x columns), but {first} has {here.height} x "
-            f"{here.width}; they must be pixel for pixel."
-        )
-    if there.crs is None or here.crs is None:
-        if georeferenced:
-            raise DataError(f"{second if there.crs is None else first} has no coordinate reference system.")
+def _check_label(pair: Pair, grid: Grid, *, georeferenced: bool) -> None:
+    """Open label and area once, so that what cannot lie on the image is known before anything is read."""
+    if pair.label is None:
         return
-    if here.crs != there.crs:
-        raise DataError(
-            f"{second} is in {there.crs.to_string()}, but {first} in {here.crs.to_string()}; reproject the label onto "
-            "the image's grid."
-        )
-    corners = [(x, y) for x in (0, here.width) for y in (0, here.height)]
-    shift = max(float(np.hypot(*(np.subtract(~here.transform @ (there.transform @ at), at)))) for at in corners)
-    if shift > LARGEST_SHIFT:
-        raise DataError(
-            f"{second} lies {shift:.3g} pixels beside {first}: their transforms differ; resample the second."
-        )
+    try:
+        pair.label.open(grid).close()
+        if pair.area is not None:
+            pair.area.open(grid)
+    except DataError as error:
+        raise DataError(f"{pair.image}: {error}") from error
+    if georeferenced and isinstance(pair.label, RasterLabel):
+        for path in pair.label.files:
+            with RasterFile(path) as file:
+                if file.grid.crs is None:
+                    raise DataError(f"{path} has no coordinate reference system.")
 
 
 def _stack(pair: Pair, files: Sequence[RasterFile]) -> tuple[Bands, tuple[BandPlace, ...]]:
@@ -127,6 +107,11 @@ def _stack(pair: Pair, files: Sequence[RasterFile]) -> tuple[Bands, tuple[BandPl
             if place and len(file.bands) == 1 and is_nameless(name) and path.parent != pair.image.parent:
                 name = path.parent.name.lower()
             found.append((band.model_copy(update={"name": name}), place, number))
+    if pair.band_names:
+        if len(pair.band_names) != len(found):
+            raise DataError(f"{pair.image} has {len(found)} bands, but {len(pair.band_names)} names are given for it.")
+        renamed = zip(found, pair.band_names, strict=True)
+        found = [(band.model_copy(update={"name": name}), place, number) for (band, place, number), name in renamed]
     names = [band.name for band, _, _ in found]
     bands = [
         band if names.count(band.name) == 1 and not band.name.startswith("band_") else _numbered(band, position)

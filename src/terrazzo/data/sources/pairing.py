@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.pattern import Pattern, raster_files
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
 from terrazzo.errors import DataError
@@ -96,7 +97,7 @@ class PairedSource(Source):
             Pair(
                 image_id=found.name,
                 image=folder / found.path,
-                label=folder / others[0][key].path,
+                label=RasterLabel(rasters=(folder / others[0][key].path,)),
                 extra=tuple(folder / other[key].path for other in others[1:]),
                 split=found.split,
                 region=found.region,

@@ -4,7 +4,10 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+from terrazzo.data.area import Area
 from terrazzo.data.catalog import Catalog
+from terrazzo.data.labels.label import Label
+from terrazzo.data.validity import ValidityMask
 from terrazzo.record import Component, Table
 
 __all__ = ["ROLE_FOLDERS", "SOURCES", "Listing", "Pair", "Source", "role_of"]
@@ -46,23 +49,33 @@ class Pair:
     Attributes:
         image_id: Name that is once in the listing and does not change when images join.
         image: File of the image.
-        label: File of the label; None where nothing is labelled.
+        label: How its classes are known; None where nothing is labelled.
         extra: Further band files, in the same order for every image.
         split: Role that the layout says; None where it says none.
         region: Place that the image belongs to; None where the layout says none.
+        fold: Fold that the layout says, from 0; None where it says none.
+        area: Part of the image that counts; None for all of it.
+        mask: Raster that says which pixels were not measured; None where there is none.
+        band_names: Names of the bands of all its files in order, where the layout knows better than the files.
     """
 
     image_id: str
     image: Path
-    label: Path | None = None
+    label: Label | None = None
     extra: tuple[Path, ...] = ()
     split: str | None = None
     region: str | None = None
+    fold: int | None = None
+    area: Area | None = None
+    mask: ValidityMask | None = None
+    band_names: tuple[str, ...] = ()
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """All files of the pair: image, label, further bands."""
-        return (self.image, *((self.label,) if self.label else ()), *self.extra)
+    def all_files(self) -> tuple[Path, ...]:
+        """All files of the pair: image, label, further bands, area and mask."""
+        others = [part.files for part in (self.label, self.area) if part is not None]
+        mask = () if self.mask is None else (self.mask.file,)
+        return (self.image, *(path for files in others for path in files), *self.extra, *mask)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What every kind of label answers: the classes in a window of its image, whatever the label is made of."""
+
+from abc import abstractmethod
+from pathlib import Path
+from types import TracebackType
+
+from terrazzo.data.classes import Classes, Decoded
+from terrazzo.geo.grid import Grid, Window
+from terrazzo.record import Component, Table
+
+__all__ = ["LABELS", "Label", "LabelReader"]
+
+LABELS = Table("labels", {"raster": "terrazzo.data.labels.raster:RasterLabel"})
+"""Kinds of labels by name; the catalog names them, so that reading a patch needs no source."""
+
+
+class LabelReader:
+    """An opened label on the grid of its image. Use as a context manager or call `close`.
+
+    Attributes:
+        block_shape: Rows and columns that are decoded together; a label as wide as its image is best kept whole.
+    """
+
+    block_shape: tuple[int, int]
+
+    def decode(self, window: Window, classes: Classes) -> Decoded:
+        """Return class numbers of a window that lies inside the grid; where nothing is labelled, `classes.ignore`.
+
+        Raises:
+            DataError: A file is damaged.
+            LabelError: It holds what no class lists, under `unlisted: error`.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free files."""
+
+    def __enter__(self) -> "LabelReader":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+
+class Label(Component):
+    """Settings of one image's label, complete: with the image's grid they are all that reading needs."""
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """Files that it is read from, the one that names it first; a change of one is a change of the label."""
+
+    @property
+    def file(self) -> Path:
+        """The file that messages name."""
+        return self.files[0]
+
+    @abstractmethod
+    def open(self, grid: Grid) -> LabelReader:
+        """Open it for an image's grid.
+
+        Raises:
+            DataError: A file is missing, damaged, or cannot lie on that grid.
+        """
