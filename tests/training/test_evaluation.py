@@ -35,7 +35,7 @@ def by_hand(prepared: Prepared) -> np.ndarray:
     counts = np.zeros((3, 3), dtype=np.int64)
     mean, std = (np.array(part)[:, None, None] for part in (prepared.normalisation.mean, prepared.normalisation.std))
     for entry in prepared.catalog.entries("val"):
-        with rasterio.open(entry.image) as image, rasterio.open(entry.label) as label:
+        with rasterio.open(entry.image) as image, rasterio.open(entry.label.file) as label:
             values, target = (image.read() - mean) / std, label.read(1)
         inside = target != 255
         np.add.at(counts, (target[inside], values.argmax(axis=0)[inside]), 1)

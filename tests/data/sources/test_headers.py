@@ -85,5 +85,5 @@ def test_grids_without_coordinates_need_the_same_size_only():
     plain = Grid(None, Affine.identity(), 4, 5)
     placed = Grid(rasterio.crs.CRS.from_epsg(32633), Affine(2, 0, 9, 0, -2, 9), 4, 5)
     require_same_grid(placed, plain, first="a", second="b")
-    with pytest.raises(DataError, match="b has 4 x 5 pixels .*, but a has 3 x 5"):
+    with pytest.raises(DataError, match=r"b has 4 x 5 pixels .*, but a has 3 x 5"):
         require_same_grid(replace(placed, height=3), plain, first="a", second="b")
