@@ -13,6 +13,7 @@ from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 from safetensors import SafetensorError, safe_open
 
 from terrazzo.bundle import METADATA_KEY, Bundle
+from terrazzo.data.dataset import prestart_workers
 from terrazzo.data.sample import PatchKey
 from terrazzo.data.sampler import balanced_weights, training_batches
 from terrazzo.data.statistics import class_weights
@@ -130,6 +131,9 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
         chances: list[float] | None = balanced_weights(prepared.index, rows).tolist()
     else:
         chances = None
+    if processes.execution.workers:
+        # The server of loader processes imports torch meanwhile.
+        prestart_workers()
     torch.manual_seed(job.seed)
     network = job.architecture.build(bands=len(prepared.bands), classes=len(prepared.classes))
     network.to(memory_format=MEMORY_FORMAT)
