@@ -39,14 +39,16 @@ def select_bands(first: Header, wanted: Sequence[str | BandSettings] | None) -> 
 
 def _positions(first: Header, records: Sequence[BandSettings]) -> tuple[int, ...]:
     names = first.bands.names
-    unknown = [record.name for record in records if record.number is None and record.name not in names]
+    places = {name: position for position, name in enumerate(first.aliases) if name}
+    places |= {name: position for position, name in enumerate(names)}
+    unknown = [record.name for record in records if record.number is None and record.name not in places]
     unnumbered = all(record.number is None for record in records)
     if unknown and unnumbered and len(records) == len(names) and all(is_nameless(name) for name in names):
         return tuple(range(len(names)))
     if unknown:
         raise DataError(
             f'{first.entry.image} has no band "{unknown[0]}"; it has {", ".join(names)}.'
-            f"{nearest(unknown[0], list(names))} To give a band a name of your own, say its number in data.bands: "
+            f"{nearest(unknown[0], list(places))} To give a band a name of your own, say its number in data.bands: "
             f"{{name: {unknown[0]}, number: 1}}."
         )
     too_high = [record for record in records if record.number is not None and record.number > len(names)]
@@ -55,7 +57,7 @@ def _positions(first: Header, records: Sequence[BandSettings]) -> tuple[int, ...
             f"data.bands: {too_high[0].name} is band {too_high[0].number}, but {first.entry.image} (with its extra "
             f"files) has {len(names)}: {', '.join(names)}."
         )
-    return tuple(names.index(record.name) if record.number is None else record.number - 1 for record in records)
+    return tuple(places[record.name] if record.number is None else record.number - 1 for record in records)
 
 
 def _described(band: Band, record: BandSettings) -> Band:

@@ -23,10 +23,12 @@ class Header:
     Attributes:
         entry: The image.
         bands: All its bands, in the order of `entry.stack`.
+        aliases: A second name of each band, empty where it has none; no names where no band has one.
     """
 
     entry: ImageEntry
     bands: Bands
+    aliases: tuple[str, ...] = ()
 
 
 def read_header(pair: Pair, *, georeferenced: bool) -> Header:
@@ -78,7 +80,7 @@ def read_header(pair: Pair, *, georeferenced: bool) -> Header:
         bytes=sum(fact.st_size for fact in facts),
         modified_ns=max(fact.st_mtime_ns for fact in facts),
     )
-    return Header(entry, bands)
+    return Header(entry, bands, pair.band_aliases)
 
 
 def _check_label(pair: Pair, grid: Grid, *, georeferenced: bool) -> None:
@@ -107,11 +109,8 @@ def _stack(pair: Pair, files: Sequence[RasterFile]) -> tuple[Bands, tuple[BandPl
             if place and len(file.bands) == 1 and is_nameless(name) and path.parent != pair.image.parent:
                 name = path.parent.name.lower()
             found.append((band.model_copy(update={"name": name}), place, number))
-    if pair.band_names:
-        if len(pair.band_names) != len(found):
-            raise DataError(f"{pair.image} has {len(found)} bands, but {len(pair.band_names)} names are given for it.")
-        renamed = zip(found, pair.band_names, strict=True)
-        found = [(band.model_copy(update={"name": name}), place, number) for (band, place, number), name in renamed]
+    if pair.band_records:
+        found = _as_recorded(found, pair, files)
     names = [band.name for band, _, _ in found]
     bands = [
         band if names.count(band.name) == 1 and not band.name.startswith("band_") else _numbered(band, position)
@@ -119,6 +118,22 @@ def _stack(pair: Pair, files: Sequence[RasterFile]) -> tuple[Bands, tuple[BandPl
     ]
     places = [BandPlace(band.name, place, number) for band, (_, place, number) in zip(bands, found, strict=True)]
     return Bands(items=tuple(bands)), tuple(places)
+
+
+def _as_recorded(
+    found: Sequence[tuple[Band, int, int]], pair: Pair, files: Sequence[RasterFile]
+) -> list[tuple[Band, int, int]]:
+    """Describe bands as the layout does; only what its records state replaces what the files say."""
+    records = pair.band_records
+    if len(records) != len(found):
+        if len(records) == len(files):
+            many = next(file for file in files if len(file.bands) != 1)
+            raise DataError(f"{many.path} holds {len(many.bands)} bands, but a file with a single one is expected.")
+        raise DataError(f"{pair.image} has {len(found)} bands, but {len(records)} names are given for it.")
+    return [
+        (band.model_copy(update=record.model_dump(exclude_unset=True)), place, number)
+        for (band, place, number), record in zip(found, records, strict=True)
+    ]
 
 
 def _numbered(band: Band, position: int) -> Band:

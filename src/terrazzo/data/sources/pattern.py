@@ -57,12 +57,14 @@ class Pattern:
 
     Attributes:
         text: As the user wrote it, such as "{region}/images/*.jpg".
+        words: Words that may stand in braces.
 
     Raises:
         ConfigError: A word in braces is not known.
     """
 
     text: str
+    words: tuple[str, ...] = ("split", "region")
 
     @cached_property
     def stars(self) -> int:
@@ -76,9 +78,10 @@ class Pattern:
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
-        if unknown := self.names - {"split", "region"}:
+        if unknown := self.names - set(self.words):
+            *others, last = (f"{{{word}}}" for word in self.words)
             raise ConfigError(
-                f'data.source: "{self.text}" holds {{{min(unknown)}}}, but known are {{split}} and {{region}}.'
+                f'data.source: "{self.text}" holds {{{min(unknown)}}}, but known are {", ".join(others)} and {last}.'
             )
         text = self.text.strip("/")
         suffix = PurePath(text).suffix

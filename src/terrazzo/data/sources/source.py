@@ -8,6 +8,7 @@ from terrazzo.data.area import Area
 from terrazzo.data.catalog import Catalog
 from terrazzo.data.labels.label import Label
 from terrazzo.data.validity import ValidityMask
+from terrazzo.geo.bands import Band
 from terrazzo.record import Component, Table
 
 __all__ = ["ROLE_FOLDERS", "SOURCES", "Listing", "Pair", "Source", "role_of"]
@@ -56,7 +57,9 @@ class Pair:
         fold: Fold that the layout says, from 0; None where it says none.
         area: Part of the image that counts; None for all of it.
         mask: Raster that says which pixels were not measured; None where there is none.
-        band_names: Names of the bands of all its files in order, where the layout knows better than the files.
+        band_records: The bands of all its files in order, where the layout knows better than the files; what such a
+            record does not state is as the file says.
+        band_aliases: A second name for each of these bands, such as "red" for "B04"; empty where it has none.
     """
 
     image_id: str
@@ -68,7 +71,8 @@ class Pair:
     fold: int | None = None
     area: Area | None = None
     mask: ValidityMask | None = None
-    band_names: tuple[str, ...] = ()
+    band_records: tuple[Band, ...] = ()
+    band_aliases: tuple[str, ...] = ()
 
     @property
     def all_files(self) -> tuple[Path, ...]:
