@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from terrazzo.data.classes import Class, Classes, default_colours, hexadecimal
+from terrazzo.data.classes import Class, Classes
 from terrazzo.errors import ConfigError, LabelError
 
 LAND = Classes(
@@ -34,12 +34,6 @@ def test_classes_made_in_python_get_colours_where_they_name_none():
     classes = Classes(items=(Class(name="a"), Class(name="b"), Class(name="c", colour=(1, 2, 3))))
     assert len({tuple(colour) for colour in classes.colours.tolist()}) == 3
     assert classes.items[2].colour == (1, 2, 3)
-
-
-def test_default_colours_are_all_different_and_keep_clear_of_given_ones():
-    first = default_colours(300)
-    assert len(set(first)) == 300
-    assert first[0] not in default_colours(5, taken=first[:1])
 
 
 @pytest.mark.parametrize("text", ["#3C1098", "3c1098"])
@@ -257,12 +251,76 @@ ROUND_TRIP = Classes(
 )
 
 
-def test_hexadecimal_is_upper_case_with_leading_zeros():
-    assert hexadecimal((0, 10, 255)) == "#000AFF"
-
-
 def test_schema_offers_bare_names_and_colours_as_text():
     schema = Classes.model_json_schema()
     assert {"type": "string"} in schema["properties"]["items"]["items"]["anyOf"]
     assert schema["$defs"]["Class"]["properties"]["colour"]["anyOf"][0]["type"] == "string"
     assert schema["$defs"]["Class"]["required"] == ["name"]
+
+
+NAMED = Classes(
+    items=[
+        {"name": "forest", "values": [1], "labels": ["Wald", "forêt"]},
+        {"name": "12", "values": [2]},
+        {"name": "road", "values": [3, 30]},
+    ],
+    ignore_values=[255, -9999],
+    ignore_labels=["cloud", "2"],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("forest", 0),
+        ("Wald", 0),
+        ("forêt", 0),
+        ("1", 0),
+        ("1.0", 0),
+        ("30", 2),
+        ("+3", 2),
+        ("cloud", 255),
+        ("255", 255),
+        ("-9999.0", 255),
+        ("wald", None),
+        ("0", None),
+        ("3.5", None),
+        ("", None),
+        ("٣", None),
+    ],
+)
+def test_words_are_names_first_and_whole_numbers_are_values(text, number):
+    assert NAMED.number_of(text) == number
+
+
+def test_a_name_that_is_a_number_goes_before_the_value():
+    assert NAMED.number_of("12") == 1
+    assert NAMED.number_of("2") == 255
+    assert NAMED.number_of("2.0") == 1
+
+
+def test_numbers_are_positions_where_no_class_lists_values():
+    classes = Classes(items=["a", "b"], ignore_values=[9])
+    assert [classes.number_of(text) for text in ("0", "1", "2", "9")] == [0, 1, None, 255]
+
+
+def test_words_of_more_than_254_classes_are_ignored_as_65535():
+    classes = Classes(items=[f"c{number}" for number in range(300)], ignore_labels=["?"])
+    assert (classes.number_of("c299"), classes.number_of("?")) == (299, 65535)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"items": [{"name": "a", "labels": ["b"]}, "b"]},
+        {"items": [{"name": "a", "labels": ["x"]}, {"name": "b", "labels": ["x"]}]},
+        {"items": ["a", "b"], "ignore_labels": ["b"]},
+    ],
+)
+def test_a_word_that_two_classes_claim_is_refused(settings):
+    with pytest.raises(ValidationError, match="label .* claimed by"):
+        Classes(**settings)
+
+
+def test_a_class_may_repeat_its_own_name_among_its_labels():
+    assert Classes(items=[{"name": "a", "labels": ["a", "A"]}, "b"]).number_of("A") == 0

@@ -4,8 +4,6 @@ A raw label value or colour becomes a class number 0..K-1 once, when it is read;
 value (255, or 65535 above 254 classes) stands for "no class". Binary tasks are two classes: background and one.
 """
 
-import colorsys
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,76 +11,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
-from terrazzo.data.label_lookup import ColourLookup, LabelLookup, Match, ValueLookup
+from terrazzo.data.class_names import ClassNames, require_once
+from terrazzo.data.colours import Colour, default_colours, hexadecimal, parse_colour, with_levels_between
+from terrazzo.data.label_lookup import Colormap, ColourLookup, LabelLookup, Match, ValueLookup, through_palette
 from terrazzo.errors import ConfigError, LabelError
 from terrazzo.record import Record
 
-__all__ = ["Class", "Classes", "Colormap", "Colour", "Decoded", "default_colours", "hexadecimal"]
-
-Colormap = Mapping[int, tuple[int, int, int, int]]
-"""Palette of a label file: index -> red, green, blue, alpha."""
-
-_HEXADECIMAL = re.compile(r"#?([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})")
-
-
-def _parse_colour(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    found = _HEXADECIMAL.fullmatch(value.strip())
-    if found is None:
-        raise ValueError(f'a colour is "#RRGGBB" or three numbers 0..255, not "{value}"')
-    return tuple(int(part, 16) for part in found.groups())
-
-
-Channel = Annotated[int, Field(ge=0, le=255)]
-Colour = Annotated[
-    tuple[Channel, Channel, Channel],
-    BeforeValidator(_parse_colour),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": "^#?[0-9A-Fa-f]{6}$"},
-                {
-                    "type": "array",
-                    "items": {"type": "integer", "minimum": 0, "maximum": 255},
-                    "minItems": 3,
-                    "maxItems": 3,
-                },
-            ]
-        }
-    ),
-]
-"""Red, green, blue, 0..255; "#3C1098" is accepted."""
-
-
-def hexadecimal(colour: tuple[int, int, int]) -> str:
-    """Return a colour as text.
-
-    >>> hexadecimal((60, 16, 152))
-    '#3C1098'
-    """
-    return "#{:02X}{:02X}{:02X}".format(*colour)
-
-
-def default_colours(count: int, *, taken: Sequence[tuple[int, int, int]] = ()) -> list[tuple[int, int, int]]:
-    """Return colours that are all different, for classes that name none.
-
-    Args:
-        count: Colours wanted.
-        taken: Colours to keep clear of.
-    """
-    found: list[tuple[int, int, int]] = []
-    step = 0
-    while len(found) < count:
-        # Steps of the golden ratio never come close to a hue they have met before; brightness sets rounds apart.
-        channels = colorsys.hsv_to_rgb((0.61 + step * 0.618034) % 1.0, (0.75, 0.5)[step // 7 % 2], (0.9, 0.6)[step % 2])
-        colour = (round(channels[0] * 255), round(channels[1] * 255), round(channels[2] * 255))
-        if colour not in found and colour not in taken:
-            found.append(colour)
-        step += 1
-    return found
+__all__ = ["Class", "Classes", "Decoded"]
 
 
 class Class(Record):
@@ -96,6 +33,8 @@ class Class(Record):
     """Raw label values; where no class lists any, a class's value is its position 0, 1, 2, ..."""
     other_colours: tuple[Colour, ...] = ()
     """Further colours of the class in colour masks."""
+    labels: tuple[str, ...] = ()
+    """Names of the class in vector attributes and annotation files, beside its own name."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +70,8 @@ class Classes(Record):
     """Raw label values without a class."""
     ignore_colours: tuple[Colour, ...] = ()
     """Label colours without a class."""
+    ignore_labels: tuple[str, ...] = ()
+    """Names in vector attributes and annotation files that stand for no class."""
     unlisted: Literal["error", "ignore", "background"] = "error"
     """What a value or colour becomes that is listed nowhere; background is the first class."""
     match: Match = "exact"
@@ -163,12 +104,14 @@ class Classes(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Classes":
-        _require_once("name", [(item.name, item.name) for item in self.items])
+        require_once("name", [(item.name, item.name) for item in self.items])
+        words = [(word, item.name) for item in self.items for word in sorted({item.name, *item.labels})]
+        require_once("label", words + [(word, "ignore_labels") for word in sorted(set(self.ignore_labels))])
         claims = [(value, item.name) for item in self.items for value in item.values]
-        _require_once("value", claims + [(value, "ignore_values") for value in self.ignore_values])
+        require_once("value", claims + [(value, "ignore_values") for value in self.ignore_values])
         claims_by_colour = [(colour, item.name) for item in self.items for colour in (item.colour, *item.other_colours)]
         ignored = [(colour, "ignore_colours") for colour in self.ignore_colours]
-        _require_once("colour", [(hexadecimal(colour), name) for colour, name in claims_by_colour + ignored])
+        require_once("colour", [(hexadecimal(colour), name) for colour, name in claims_by_colour + ignored])
         silent = [item.name for item in self.items if not item.values]
         if silent and len(silent) < len(self.items):
             raise ValueError(f'class "{silent[0]}" lists no values, but other classes do; list them for all or none')
@@ -181,7 +124,7 @@ class Classes(Record):
             raise ValueError(f"{len(self.items)} classes; there can be 65534 at most")
         if (self.match == "nearest") != (self.tolerance is not None):
             raise ValueError("`match: nearest` and `tolerance` go together")
-        partly = [text for text, _ in _binary_clashes(claims_by_colour)] if self.match == "binarise" else []
+        partly = with_levels_between([colour for colour, _ in claims_by_colour]) if self.match == "binarise" else []
         if partly and self.labels == "colour":
             raise ValueError(f"`match: binarise` knows channels of 0 and 255 only, but {partly[0]} is listed")
         return self
@@ -226,6 +169,20 @@ class Classes(Record):
         taken = {item.colour for item in self.items}
         return next((grey, grey, grey) for grey in range(256) if (grey, grey, grey) not in taken)
 
+    def number_of(self, text: str) -> int | None:
+        """Return the class number of a word in an attribute or annotation file.
+
+        A class's own name or one of its `labels` comes first; else a whole number ("3", "3.0") is a raw label value.
+
+        Returns:
+            0..K-1; `ignore` for what `ignore_labels` or `ignore_values` lists; None for what nothing lists.
+
+        >>> classes = Classes(items=["water", {"name": "road", "labels": ["track"]}], ignore_labels=["cloud"])
+        >>> [classes.number_of(word) for word in ("track", "water", "1.0", "cloud", "snow")]
+        [1, 0, 1, 255, None]
+        """
+        return _names(self).find(text)
+
     def decode(
         self,
         labels: Shaped[np.ndarray, "band y x"],
@@ -251,7 +208,7 @@ class Classes(Record):
         """
         by_colour = self._by_colour(labels, colormap)
         if by_colour and colormap is not None and len(labels) == 1:
-            labels = _through_palette(labels, colormap)
+            labels = through_palette(labels, colormap)
         codes, unlisted = _lookup(self, by_colour)(labels)
         if unlisted:
             missing = codes == self._open
@@ -325,32 +282,20 @@ def _has_colour(entry: object) -> bool:
 def _given_colours(entry: object) -> list[tuple[int, int, int]]:
     if isinstance(entry, Class):
         return [entry.colour] if "colour" in entry.model_fields_set else []
-    colour = _parse_colour(entry["colour"]) if isinstance(entry, Mapping) and "colour" in entry else None
+    colour = parse_colour(entry["colour"]) if isinstance(entry, Mapping) and "colour" in entry else None
     return [(colour[0], colour[1], colour[2])] if isinstance(colour, list | tuple) and len(colour) == 3 else []
-
-
-def _require_once(what: str, claims: Sequence[tuple[object, str]]) -> None:
-    seen: dict[object, str] = {}
-    for claim, owner in claims:
-        if claim in seen:
-            raise ValueError(f'{what} {claim} is claimed by "{seen[claim]}" and by "{owner}"; it can mean one class')
-        seen[claim] = owner
-
-
-def _binary_clashes(claims: Sequence[tuple[tuple[int, int, int], str]]) -> list[tuple[str, str]]:
-    return [(hexadecimal(colour), name) for colour, name in claims if not set(colour) <= {0, 255}]
 
 
 def _smallest_type(numbers: Sequence[int]) -> np.dtype[Any]:
     return np.result_type(np.min_scalar_type(min(numbers)), np.min_scalar_type(max(numbers)))
 
 
-def _through_palette(labels: Shaped[np.ndarray, "1 y x"], colormap: Colormap) -> UInt8[np.ndarray, "3 y x"]:
-    """Replace palette indices by their colours."""
-    palette = np.zeros((max(int(labels.max(initial=0)), *colormap) + 1, 3), dtype=np.uint8)
-    for index, colour in colormap.items():
-        palette[index] = colour[:3]
-    return np.moveaxis(palette[labels[0]], -1, 0)
+@lru_cache(maxsize=4)
+def _names(classes: Classes) -> ClassNames:
+    """Build the tables of words once a process."""
+    names = [(item.name, *item.labels) for item in classes.items]
+    values = [item.values or (number,) for number, item in enumerate(classes.items)]
+    return ClassNames.of([*names, classes.ignore_labels], [*values, classes.ignore_values], ignore=classes.ignore)
 
 
 @lru_cache(maxsize=4)
@@ -366,9 +311,9 @@ def _lookup(classes: Classes, by_colour: bool) -> LabelLookup:
             for number in numbers
             for colour in (classes.items[number].colour, *classes.items[number].other_colours)
         ] + [(colour, classes.ignore) for colour in classes.ignore_colours]
-        if classes.match == "binarise" and (clashes := _binary_clashes([(colour, "") for colour, _ in listed])):
+        if classes.match == "binarise" and (clashes := with_levels_between([colour for colour, _ in listed])):
             raise ConfigError(
-                f"data.classes.match: binarise knows channels of 0 and 255 only, but {clashes[0][0]} is listed."
+                f"data.classes.match: binarise knows channels of 0 and 255 only, but {clashes[0]} is listed."
             )
         return ColourLookup([c for c, _ in listed], [code for _, code in listed], tolerance=tolerance, **settings)
     values = [(value, number) for number in numbers for value in (classes.items[number].values or (number,))]

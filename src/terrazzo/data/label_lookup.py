@@ -1,6 +1,6 @@
 """From raw label values and colours to codes, by tables: one array access a pixel, whatever the classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -8,7 +8,10 @@ from jaxtyping import Int64, Shaped, UInt8, UInt32
 
 from terrazzo.errors import LabelError
 
-__all__ = ["ColourLookup", "LabelLookup", "Match", "ValueLookup", "pack_colours"]
+__all__ = ["Colormap", "ColourLookup", "LabelLookup", "Match", "ValueLookup", "pack_colours", "through_palette"]
+
+Colormap = Mapping[int, tuple[int, int, int, int]]
+"""Palette of a label file: index -> red, green, blue, alpha."""
 
 Match = Literal["exact", "binarise", "nearest"]
 
@@ -33,6 +36,14 @@ def pack_colours(labels: UInt8[np.ndarray, "band *space"]) -> UInt32[np.ndarray,
         packed <<= 8
         packed |= labels[channel]
     return packed
+
+
+def through_palette(labels: Shaped[np.ndarray, "1 y x"], colormap: Colormap) -> UInt8[np.ndarray, "3 y x"]:
+    """Replace palette indices by their colours; an index outside the palette is black."""
+    palette = np.zeros((max(int(labels.max(initial=0)), *colormap) + 1, 3), dtype=np.uint8)
+    for index, colour in colormap.items():
+        palette[index] = colour[:3]
+    return np.moveaxis(palette[labels[0]], -1, 0)
 
 
 class ColourLookup:
