@@ -1,18 +1,27 @@
 """What data a run learns from: where it lies, which bands and classes it has, how it is cut and split."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from terrazzo.data.classes import Classes
 from terrazzo.data.sources.source import SOURCES, Source
+from terrazzo.data.split_settings import (
+    BlockSettings,
+    FoldSettings,
+    Role,
+    SetName,
+    Share,
+    ValidationList,
+    ValidationSettings,
+)
 from terrazzo.record import Record, family
 
 __all__ = ["BandSettings", "DataSettings", "PatchSettings", "PrepareSettings", "Role", "SplitSettings"]
 
-Role = Literal["train", "val", "calibrate", "test"]
-Share = Annotated[float, Field(ge=0, le=1)]
+AnySource = Annotated[Source, family(SOURCES)]
 
 
 class BandSettings(Record):
@@ -73,14 +82,20 @@ class SplitSettings(Record):
     fractions: dict[Role, Share] | None = None
     """Share of each role; by a hash of each image's name, so that images keep their role when others join. Images whose
     folder says another role than train keep that."""
+    blocks: BlockSettings | None = None
+    """Squares of the ground, each with a role by a hash of its place: images are divided along them. Images whose
+    folder says another role than train keep that whole."""
+    folds: FoldSettings | None = None
+    """Folds that take turns to select, one by `data.fold`; beside another way, they divide what trains or selects."""
     seed: int = 0
     """Draws another division by `fractions`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "SplitSettings":
-        given = [name for name in ("lists", "regions", "fractions") if name in _given(self)]
+        given = _given(self)
         if len(given) > 1:
-            raise ValueError(f"give one of lists, regions and fractions, not {' and '.join(given)}")
+            raise ValueError(f"give one of {', '.join(_ways(self))}, not {' and '.join(given)}")
+        _check_folds(self)
         if self.fractions is not None and abs(sum(self.fractions.values()) - 1) > 1e-6:
             raise ValueError(f"fractions must sum to 1, not {sum(self.fractions.values()):g}")
         if self.regions is not None:
@@ -92,18 +107,45 @@ class SplitSettings(Record):
         return self
 
 
+def _check_folds(settings: SplitSettings) -> None:
+    """Refuse folds of blocks without blocks, and blocks whose roles are told twice."""
+    folds, blocks = settings.folds, settings.blocks
+    if folds is None:
+        return
+    if (folds.by == "block") != (blocks is not None):
+        raise ValueError("folds by block need `blocks`, which say how large they are; other folds take none")
+    if blocks is not None and blocks.fractions is not None:
+        raise ValueError("the folds say which blocks select, so `blocks` takes no fractions")
+    if blocks is not None and folds.stratify:
+        raise ValueError(
+            "folds of blocks are drawn by a hash of each block's place, so that all images agree; they cannot be "
+            "stratified"
+        )
+
+
 def _given(settings: SplitSettings) -> list[str]:
-    ways = {"lists": settings.lists, "regions": settings.regions, "fractions": settings.fractions}
-    return [name for name, way in ways.items() if way is not None]
+    return [name for name, way in _ways(settings).items() if way is not None]
+
+
+def _ways(settings: SplitSettings) -> dict[str, object]:
+    return {name: getattr(settings, name) for name in ("lists", "regions", "fractions", "blocks")}
+
+
+def _without_classes(schema: dict[str, Any]) -> None:
+    """Let classes be left out in the JSON Schema: some sources know them."""
+    schema["required"].remove("classes")
 
 
 class DataSettings(Record):
     """What a run learns from."""
 
-    source: Annotated[Source, family(SOURCES)]
+    model_config = ConfigDict(json_schema_extra=_without_classes)
+
+    source: AnySource
     """Where images and labels lie."""
     classes: Classes
-    """Which classes there are and how labels name them."""
+    """Which classes there are and how labels name them; sources with classes of their own need none. Without `items`,
+    what is given changes the source's classes."""
     bands: tuple[str | BandSettings, ...] | None = None
     """Bands in channel order, by name or as records; all bands of the first image if not given. Names for bands that
     the file leaves nameless go by order."""
@@ -111,8 +153,42 @@ class DataSettings(Record):
     """How images are cut."""
     split: SplitSettings = SplitSettings()
     """Which image plays which role."""
+    fold: Annotated[int, Field(ge=0)] | None = None
+    """Fold that selects (val) while the others train, from 0; of data.split.folds, or as the source says."""
+    validation: dict[SetName, ValidationSettings] = Field(default_factory=dict)
+    """Further sets to validate on, by name; `city` is the split val_city, and its figures are val_city_miou, ..."""
+    validation_list: ValidationList | None = None
+    """Validation sets from a text file of folders; they join those of `validation`."""
     max_ignored_share: Share = 0.9
     """Training leaves out patches of which a larger share is ignored or invalid; evaluation leaves out none."""
+
+    @model_validator(mode="after")
+    def _fold_is_said(self) -> "DataSettings":
+        folds = self.split.folds
+        if folds is not None and self.fold is None:
+            raise ValueError("data.split.folds needs data.fold, the fold that selects: 0 for the first")
+        if folds is not None and self.fold is not None and self.fold >= folds.count:
+            raise ValueError(f"fold {self.fold} does not exist among {folds.count} folds, 0 to {folds.count - 1}")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_of_the_source(cls, given: object) -> object:
+        """Fill what is not said about classes with what the source knows about them."""
+        if not isinstance(given, Mapping) or "source" not in given:
+            return given
+        said = given.get("classes")
+        if said is not None and not (isinstance(said, Mapping) and "items" not in said):
+            return given
+        try:
+            source = TypeAdapter[Source](AnySource).validate_python(given["source"])
+        except ValidationError:
+            # Said again, with its place, when the field itself is checked.
+            return given
+        known = source.known_classes()
+        if known is None:
+            return given
+        return {**given, "source": source, "classes": {**known.model_dump(), **(said or {})}}
 
 
 class PrepareSettings(Record):
