@@ -4,6 +4,7 @@ The mask is part of the value: a pixel is invalid where any selected band is nod
 and every operation carries that on.
 """
 
+import math
 import threading
 import warnings
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.errors import ContractError, DataError
 from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.declared_size import check_declared_size
 from terrazzo.geo.grid import Grid, Window
+from terrazzo.geo.jpeg import check_jpeg
 from terrazzo.geo.png import check_png
 
 __all__ = ["Raster", "RasterFile"]
@@ -70,14 +73,35 @@ class RasterFile:
                 self._source = rasterio.open(self.path)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
-        if self._source.driver == "PNG" and Path(self.path).is_file():
-            check_png(Path(self.path))
+        try:
+            self._check_file(Path(self.path))
+        except DataError:
+            self._source.close()
+            raise
 
     def __enter__(self) -> "RasterFile":
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+    def _check_file(self, path: Path) -> None:
+        """Refuse a file that is not whole, or claims what it cannot hold, where GDAL would say nothing."""
+        if not path.is_file():
+            return
+        source = self._source
+        value_bytes = sum(np.dtype(kind).itemsize for kind in source.dtypes if not kind.startswith("complex_"))
+        check_declared_size(
+            self.path,
+            whole_bytes=source.height * source.width * value_bytes,
+            block_bytes=math.prod(source.block_shapes[0]) * value_bytes,
+            file_bytes=path.stat().st_size,
+            driver=source.driver,
+        )
+        if source.driver == "PNG":
+            check_png(path)
+        elif source.driver == "JPEG":
+            check_jpeg(path)
 
     def close(self) -> None:
         """Free the file."""
