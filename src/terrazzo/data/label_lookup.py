@@ -15,6 +15,9 @@ Colormap = Mapping[int, tuple[int, int, int, int]]
 
 Match = Literal["exact", "binarise", "nearest"]
 
+PIECE = 1 << 16
+"""Pixels that are looked up at once: what lies between two steps stays in the processor's cache."""
+
 
 @runtime_checkable
 class LabelLookup(Protocol):
@@ -88,16 +91,19 @@ class ColourLookup:
             raise LabelError(f"colours are 8-bit, but the label holds {labels.dtype}; list its raw `values` instead.")
         if len(labels) < 3:
             labels = np.broadcast_to(labels[:1], (3, *labels.shape[1:]))
-        packed = pack_colours(labels)
-        codes = self._table[packed]
+        codes = np.empty(labels.shape[1:], dtype=self._table.dtype)
+        planes, flat = labels[:3].reshape(3, -1), codes.reshape(-1)
+        for begin in range(0, len(flat), PIECE):
+            _take(self._table, pack_colours(planes[:, begin : begin + PIECE]), flat[begin : begin + PIECE])
         unlisted: dict[str, int] = {}
         unknown = codes == self._open
         if unknown.any():
-            found, counts = np.unique(packed[unknown], return_counts=True)
+            packed = pack_colours(labels[:3, unknown])
+            found, counts = np.unique(packed, return_counts=True)
             answers = self._resolve(found)
             # Remembered, so that a colour costs its search once: the table converges to the colours that occur.
             self._table[found] = answers
-            codes[unknown] = self._table[packed[unknown]]
+            codes[unknown] = self._table[packed]
             missing = answers == self._open
             unlisted = {
                 f"#{int(colour):06X}": int(count) for colour, count in zip(found[missing], counts[missing], strict=True)
@@ -121,6 +127,23 @@ class ColourLookup:
             close = squares[np.arange(len(part)), near] <= limit**2
             answers[begin : begin + 4096][close] = self._codes[near[close]]
         return answers
+
+
+def _take(
+    table: Shaped[np.ndarray, " entry"], positions: Shaped[np.ndarray, " pixel"], codes: Shaped[np.ndarray, " pixel"]
+) -> None:
+    """Write the table's entry for each position, none of which lies outside it."""
+    # `take` on indices of the machine's own width checks nothing twice; "clip" spares it a buffer for its answers.
+    np.take(table, positions.astype(np.intp), out=codes, mode="clip")
+
+
+def _looked_up(table: Shaped[np.ndarray, " entry"], plane: Shaped[np.ndarray, "*space"]) -> Shaped[np.ndarray, "*space"]:
+    """Return the table's entry for each pixel of a plane whose type has as many values."""
+    codes = np.empty(plane.shape, dtype=table.dtype)
+    values, flat = plane.reshape(-1), codes.reshape(-1)
+    for begin in range(0, len(flat), PIECE):
+        _take(table, values[begin : begin + PIECE], flat[begin : begin + PIECE])
+    return codes
 
 
 class ValueLookup:
@@ -168,7 +191,7 @@ class ValueLookup:
             raise LabelError(f"match: binarise needs 8-bit labels, but the label holds {labels.dtype}.")
         plane = labels[0]
         table = self._tables.get(plane.dtype)
-        codes = self._search(plane) if table is None else table[plane]
+        codes = self._search(plane) if table is None else _looked_up(table, plane)
         unlisted: dict[str, int] = {}
         unknown = codes == self._open
         if unknown.any():
