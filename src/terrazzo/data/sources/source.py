@@ -6,6 +6,7 @@ from pathlib import Path
 
 from terrazzo.data.area import Area
 from terrazzo.data.catalog import Catalog
+from terrazzo.data.classes import Classes
 from terrazzo.data.labels.label import Label
 from terrazzo.data.validity import ValidityMask
 from terrazzo.geo.bands import Band
@@ -15,7 +16,15 @@ __all__ = ["ROLE_FOLDERS", "SOURCES", "Listing", "Pair", "Source", "role_of"]
 
 SOURCES = Table(
     "sources",
-    {"folder": "terrazzo.data.sources.folder:FolderSource", "geotiff": "terrazzo.data.sources.geotiff:GeotiffSource"},
+    {
+        "band_files": "terrazzo.data.sources.band_files:BandFilesSource",
+        "camvid": "terrazzo.data.sources.camvid:CamvidSource",
+        "deepglobe": "terrazzo.data.sources.deepglobe:DeepglobeSource",
+        "folder": "terrazzo.data.sources.folder:FolderSource",
+        "geotiff": "terrazzo.data.sources.geotiff:GeotiffSource",
+        "safe": "terrazzo.data.sources.safe:SafeSource",
+        "table": "terrazzo.data.sources.table:TableSource",
+    },
 )
 """Sources by name; plug-ins join through the entry-point group `terrazzo.sources`."""
 
@@ -105,6 +114,10 @@ class Source(Component):
         Raises:
             DataError: Nothing is there, or images and labels do not match.
         """
+
+    def known_classes(self) -> Classes | None:
+        """Return the classes that the layout itself says, for settings that list none; None where it says nothing."""
+        return None
 
     @property
     def georeferenced(self) -> bool:
