@@ -10,7 +10,13 @@ from terrazzo.record import Component, Table
 
 __all__ = ["LABELS", "Label", "LabelReader"]
 
-LABELS = Table("labels", {"raster": "terrazzo.data.labels.raster:RasterLabel"})
+LABELS = Table(
+    "labels",
+    {
+        "cityscapes": "terrazzo.data.labels.cityscapes:CityscapesLabel",
+        "raster": "terrazzo.data.labels.raster:RasterLabel",
+    },
+)
 """Kinds of labels by name; the catalog names them, so that reading a patch needs no source."""
 
 
