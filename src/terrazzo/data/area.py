@@ -11,7 +11,13 @@ from terrazzo.record import Component, Table
 
 __all__ = ["AREAS", "Area", "AreaReader"]
 
-AREAS = Table("areas", {})
+AREAS = Table(
+    "areas",
+    {
+        "blocks": "terrazzo.data.areas.blocks:BlockArea",
+        "intersection": "terrazzo.data.areas.intersection:IntersectionArea",
+    },
+)
 """Kinds of areas by name; the catalog names them."""
 
 

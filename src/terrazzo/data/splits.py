@@ -1,11 +1,11 @@
 """Which image trains, selects, calibrates and judges: whole images, each with exactly one role."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
 
+from terrazzo.data.draw import drawn
 from terrazzo.data.settings import Role, SplitSettings
 from terrazzo.data.sources.pattern import RASTER_SUFFIXES
 from terrazzo.data.sources.source import Pair
@@ -52,15 +52,9 @@ def drawn_role(image_id: str, fractions: Mapping[Role, float], seed: int) -> Rol
     >>> drawn_role("a", {"train": 1.0}, 0)
     'train'
     """
-    number = int.from_bytes(hashlib.sha256(f"{seed}:{image_id}".encode()).digest()[:7], "big") / 2**56
     order: tuple[Role, ...] = ("train", "val", "calibrate", "test")
-    reached = 0.0
-    positive = [role for role in order if fractions.get(role, 0.0) > 0]
-    for role in positive:
-        reached += fractions[role]
-        if number < reached:
-            return role
-    return positive[-1]
+    role = drawn(f"{seed}:{image_id}", {role: fractions.get(role, 0.0) for role in order})
+    return next(known for known in order if known == role)
 
 
 def _by_fractions(pairs: Sequence[Pair], fractions: Mapping[Role, float], seed: int) -> tuple[list[Pair], list[str]]:
