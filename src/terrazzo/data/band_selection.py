@@ -7,19 +7,22 @@ from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.settings import BandSettings
 from terrazzo.data.sources.headers import Header, is_nameless
 from terrazzo.errors import DataError
-from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.bands import Band, Bands, Collar
 from terrazzo.record import nearest
 
 __all__ = ["select_bands", "with_bands"]
 
 
-def select_bands(first: Header, wanted: Sequence[str | BandSettings] | None) -> tuple[Bands, tuple[int, ...]]:
+def select_bands(
+    first: Header, wanted: Sequence[str | BandSettings] | None, *, collar: Collar | None = None
+) -> tuple[Bands, tuple[int, ...]]:
     """Decide the bands by the first image.
 
     Args:
         first: Header of the first image.
         wanted: Names or records in channel order; all bands if None. Names that the files do not know are given by
             order, where the files leave all bands nameless and there are as many.
+        collar: Border that counts as missing.
 
     Returns:
         The bands, and the position of each among all bands of an image.
@@ -28,13 +31,13 @@ def select_bands(first: Header, wanted: Sequence[str | BandSettings] | None) -> 
         DataError: A band is not there, or is asked for twice.
     """
     if wanted is None:
-        return first.bands, tuple(range(len(first.bands)))
+        return Bands(items=first.bands.items, collar=collar), tuple(range(len(first.bands)))
     records = [BandSettings(name=item) if isinstance(item, str) else item for item in wanted]
     positions = _positions(first, records)
     if len(set(positions)) < len(positions) or len({record.name for record in records}) < len(records):
         raise DataError(f"data.bands names a band twice: {', '.join(record.name for record in records)}.")
     chosen = [_described(first.bands.items[n], record) for n, record in zip(positions, records, strict=True)]
-    return Bands(items=tuple(chosen)), positions
+    return Bands(items=tuple(chosen), collar=collar), positions
 
 
 def _positions(first: Header, records: Sequence[BandSettings]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from terrazzo.data.measuring import ImageFacts, measure_image
 from terrazzo.data.patches import Patch, PatchIndex, cut
 from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepared, save_prepared
 from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings
-from terrazzo.data.sources.headers import Header, read_header
+from terrazzo.data.sources.headers import Header, header_notes, read_header
 from terrazzo.data.sources.source import Pair
 from terrazzo.data.splits import assign_splits
 from terrazzo.data.statistics import Moments, merge, normalisation_of
@@ -107,21 +107,25 @@ class _Task:
         inputs = self.inputs()
         with Progress("prepare", listener=listener, total=len(self.pairs), unit="images") as progress:
             headers = self._headers()
-            bands, positions = select_bands(headers[0], self.data.bands)
+            bands, positions = select_bands(headers[0], self.data.bands, collar=self.data.collar)
             entries = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
             cuts = [_patches(entry, self.data.patch) for entry in entries]
             facts = self._facts(entries, cuts, bands, force=force, progress=progress)
             require_listed(self.data.classes, entries, facts)
-            prepared = self._prepared(entries, cuts, facts, bands)
+            prepared = self._prepared(entries, cuts, facts, bands, notes=header_notes(headers))
             for warning in prepared.warnings:
                 progress.note(warning)
             save_prepared(prepared, inputs=inputs)
         return prepared
 
     def _headers(self) -> list[Header]:
-        georeferenced = self.data.source.georeferenced
+        georeferenced, resolution_m = self.data.source.georeferenced, self.data.resolution_m
+
+        def read(pair: Pair) -> Header:
+            return read_header(pair, georeferenced=georeferenced, resolution_m=resolution_m)
+
         with ThreadPoolExecutor(_threads()) as pool:
-            return list(pool.map(lambda pair: read_header(pair, georeferenced=georeferenced), self.pairs))
+            return list(pool.map(read, self.pairs))
 
     def _facts(
         self,
@@ -147,6 +151,7 @@ class _Task:
                     "files": _states(entry),
                     "reading": _reading(entry),
                     "stack": entry.stack,
+                    "grid": [entry.crs, entry.transform, entry.height, entry.width],
                     "patches": [patch.window for patch in patches],
                 }
             )
@@ -172,6 +177,8 @@ class _Task:
         cuts: Sequence[Sequence[Patch]],
         facts: Sequence[ImageFacts],
         bands: Bands,
+        *,
+        notes: Sequence[str],
     ) -> Prepared:
         index = _index(entries, cuts, facts)
         moments = _training_moments(entries, facts)
@@ -189,7 +196,7 @@ class _Task:
             pixel_counts=roles.labelled,
             ignored_counts=roles.ignored,
             unlisted_counts=roles.unlisted,
-            warnings=(*self.notes, *found),
+            warnings=(*self.notes, *notes, *found),
             fingerprint=self._fingerprint(entries, facts, bands),
             resolution_m=float(np.median(resolutions)) if resolutions else None,
             patch_size=self.data.patch.size,

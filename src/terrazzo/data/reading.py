@@ -8,7 +8,7 @@ nothing of an open file crosses a fork.
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from terrazzo.errors import ContractError, DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster, RasterFile
+from terrazzo.geo.warped import Resampling
 
 __all__ = ["ImageFiles", "decode_label", "read_image", "read_target"]
 
@@ -35,6 +36,7 @@ KEPT_BYTES = 256 * 2**20
 """Decoded bytes that a process keeps; where an epoch draws from much more, keeping is in vain."""
 
 Arrays = tuple[Shaped[np.ndarray, "..."], ...]
+Opener = Callable[[Path, Resampling], RasterFile]
 
 
 def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
@@ -54,7 +56,7 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
     """
     store = _store()
     with store.lock:
-        files = ImageFiles(entry, store.file)
+        files = ImageFiles(entry, lambda path, resampling: store.file(path, entry, resampling))
         size = entry.height * entry.width * len(bands) * np.dtype(bands.items[0].dtype).itemsize
         if size > WHOLE_BYTES or any(file.block_shape[1] != entry.width for file in files.bands):
             return files.read(window, bands)
@@ -120,18 +122,19 @@ class ImageFiles:
         DataError: A file is missing or no raster.
     """
 
-    def __init__(self, entry: ImageEntry, opener: Callable[[Path], RasterFile] | None = None) -> None:
+    def __init__(self, entry: ImageEntry, opener: Opener | None = None) -> None:
         self._opened = ExitStack()
         self._entry = entry
+        grid = entry.grid
 
-        def opened(path: Path) -> RasterFile:
-            return self._opened.enter_context(RasterFile(path))
+        def opened(path: Path, resampling: Resampling) -> RasterFile:
+            return self._opened.enter_context(RasterFile(path, onto=grid, resampling=resampling))
 
         opener = opener or opened
         with ExitStack() as undo:
             undo.enter_context(self._opened)
-            self.bands = tuple(opener(path) for path in entry.files)
-            self.mask = opener(entry.mask.file) if entry.mask else None
+            self.bands = tuple(opener(path, "bilinear") for path in entry.files)
+            self.mask = opener(entry.mask.file, "nearest") if entry.mask else None
             undo.pop_all()
 
     def __enter__(self) -> "ImageFiles":
@@ -158,27 +161,44 @@ class ImageFiles:
             ContractError: The window leaves the image, or the image has no such band.
         """
         entry = self._entry
-        known = {place.name: place for place in entry.stack}
-        if missing := [name for name in bands.names if name not in known]:
-            raise ContractError(f"{entry.image} has no band {missing[0]}; it has {', '.join(known)}.")
-        places = [known[name] for name in bands.names]
+        places = self._places(bands)
         values: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
         valid: Bool[np.ndarray, "y x"] = np.ones((window.height, window.width), dtype=bool)
+        for file, wanted, own in self._parts(places, bands):
+            part = file.read(window, own)
+            valid &= part.valid
+            for channel, plane in zip(wanted, part.values, strict=True):
+                values[channel] = plane
+        if bands.collar is not None:
+            valid &= ~bands.collar.missing(np.stack(values))
+        if entry.mask is not None and self.mask is not None:
+            valid &= entry.mask.valid(self.mask, window)
+        converted = [_converted(plane, place) for plane, place in zip(values, places, strict=True)]
+        return Raster(np.stack(converted), valid, entry.grid.window(window), bands)
+
+    def never_missing(self, bands: Bands) -> bool:
+        """Return whether every pixel is measured in all these bands, as far as that can be told without reading any."""
+        parts = self._parts(self._places(bands), bands)
+        return self.mask is None and bands.collar is None and all(file.never_missing(own) for file, _, own in parts)
+
+    def _places(self, bands: Bands) -> list[BandPlace]:
+        known = {place.name: place for place in self._entry.stack}
+        if missing := [name for name in bands.names if name not in known]:
+            raise ContractError(f"{self._entry.image} has no band {missing[0]}; it has {', '.join(known)}.")
+        return [known[name] for name in bands.names]
+
+    def _parts(self, places: list[BandPlace], bands: Bands) -> Iterator[tuple[RasterFile, list[int], Bands]]:
+        """Yield each file that holds a wanted band, the channels of these, and what the bands are called there."""
         for number, file in enumerate(self.bands):
             wanted = [channel for channel, place in enumerate(places) if place.file == number]
             if wanted:
-                own = [file.bands.items[places[channel].number] for channel in wanted]
-                named = [
-                    band.model_copy(update={"nodata": bands.items[channel].nodata})
-                    for band, channel in zip(own, wanted, strict=True)
+                own = [
+                    file.bands.items[places[channel].number].model_copy(update={"nodata": bands.items[channel].nodata})
+                    for channel in wanted
                 ]
-                part = file.read(window, Bands(items=tuple(named)))
-                valid &= part.valid
-                for channel, plane in zip(wanted, part.values, strict=True):
-                    values[channel] = _converted(plane, places[channel])
-        if entry.mask is not None and self.mask is not None:
-            valid &= entry.mask.valid(self.mask, window)
-        return Raster(np.stack(values), valid, entry.grid.window(window), bands)
+                # Known of one file, a collar is kept out of what is resampled from it.
+                collar = bands.collar if len(wanted) == len(places) else None
+                yield file, wanted, Bands(items=tuple(own), collar=collar)
 
 
 def _converted(plane: Shaped[np.ndarray, "y x"], place: BandPlace) -> Shaped[np.ndarray, "y x"]:
@@ -227,11 +247,11 @@ class _Store:
         self._arrays: OrderedDict[Hashable, Arrays] = OrderedDict()
         self._bytes = 0
 
-    def file(self, path: Path) -> RasterFile:
-        """Return the file, opened; a file that has changed on disk is opened again."""
-        key = _state(path)
+    def file(self, path: Path, entry: ImageEntry, resampling: Resampling) -> RasterFile:
+        """Return the file, opened on an image's grid; a file that has changed on disk is opened again."""
+        key = (_state(path), resampling, entry.crs, entry.transform, entry.height, entry.width)
         if key not in self._files:
-            self._files[key] = RasterFile(path)
+            self._files[key] = RasterFile(path, onto=entry.grid, resampling=resampling)
             while len(self._files) > OPEN_FILES:
                 self._files.popitem(last=False)[1].close()
         self._files.move_to_end(key)

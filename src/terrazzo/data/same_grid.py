@@ -1,14 +1,9 @@
 """Whether two files lie pixel for pixel upon each other."""
 
-import numpy as np
-
 from terrazzo.errors import DataError
-from terrazzo.geo.grid import Grid
+from terrazzo.geo.grid import LARGEST_SHIFT, Grid
 
-__all__ = ["LARGEST_SHIFT", "require_same_grid"]
-
-LARGEST_SHIFT = 0.01
-"""Pixels by which two grids may differ at their corners: rounding in their files, far below half a pixel."""
+__all__ = ["require_same_grid"]
 
 
 def require_same_grid(here: Grid, there: Grid, *, second: str, first: str = "its image") -> None:
@@ -35,8 +30,7 @@ def require_same_grid(here: Grid, there: Grid, *, second: str, first: str = "its
             f"{second} is in {there.crs.to_string()}, but {first} in {here.crs.to_string()}; reproject the label onto "
             "the image's grid."
         )
-    corners = [(x, y) for x in (0, here.width) for y in (0, here.height)]
-    shift = max(float(np.hypot(*(np.subtract(~here.transform @ (there.transform @ at), at)))) for at in corners)
+    shift = here.shift(there)
     if shift > LARGEST_SHIFT:
         raise DataError(
             f"{second} lies {shift:.3g} pixels beside {first}: their transforms differ; resample the second."

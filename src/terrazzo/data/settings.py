@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -17,6 +17,7 @@ from terrazzo.data.split_settings import (
     ValidationList,
     ValidationSettings,
 )
+from terrazzo.geo.bands import Collar
 from terrazzo.record import Record, family
 
 __all__ = ["BandSettings", "DataSettings", "PatchSettings", "PrepareSettings", "Role", "SplitSettings"]
@@ -159,6 +160,11 @@ class DataSettings(Record):
     """Further sets to validate on, by name; `city` is the split val_city, and its figures are val_city_miou, ..."""
     validation_list: ValidationList | None = None
     """Validation sets from a text file of folders; they join those of `validation`."""
+    resolution_m: Annotated[float, Field(gt=0)] | None = None
+    """Side of a pixel in metres; images of another resolution are resampled as they are read. Each keeps its own if not
+    given."""
+    collar: Collar | None = None
+    """Border around images that counts as missing although no nodata value or mask says so."""
     max_ignored_share: Share = 0.9
     """Training leaves out patches of which a larger share is ignored or invalid; evaluation leaves out none."""
 
@@ -169,6 +175,11 @@ class DataSettings(Record):
             raise ValueError("data.split.folds needs data.fold, the fold that selects: 0 for the first")
         if folds is not None and self.fold is not None and self.fold >= folds.count:
             raise ValueError(f"fold {self.fold} does not exist among {folds.count} folds, 0 to {folds.count - 1}")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_suit_the_source(self) -> "DataSettings":
+        self.source.require_classes(self.classes)
         return self
 
     @model_validator(mode="before")

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
+import numpy as np
+from jaxtyping import Bool, Shaped
 from pydantic import Field, field_validator
 
 from terrazzo.errors import ContractError
 from terrazzo.record import Record, nearest
 
-__all__ = ["Band", "Bands"]
+__all__ = ["Band", "Bands", "Collar"]
 
 
 class Band(Record):
@@ -35,11 +37,27 @@ class Band(Record):
         return None if value is None or not math.isfinite(value) else value
 
 
+class Collar(Record):
+    """A border without measurements that no nodata value marks, such as the black one around a rotated scene."""
+
+    value: float
+    """Raw value of the border, in every band."""
+    nodata_tolerance: Annotated[float, Field(ge=0)] = 0.0
+    """Largest difference from it; JPEG compression blurs a border by about 6."""
+
+    def missing(self, values: Shaped[np.ndarray, "band y x"]) -> Bool[np.ndarray, "y x"]:
+        """Return the pixels of which every band lies within the tolerance of the value."""
+        low, high = self.value - self.nodata_tolerance, self.value + self.nodata_tolerance
+        return np.all((values >= low) & (values <= high), axis=0)
+
+
 class Bands(Record):
     """Ordered bands; the order is the channel order of every array."""
 
     items: Annotated[tuple[Band, ...], Field(min_length=1)]
     """The bands, each name once."""
+    collar: Collar | None = None
+    """Border that counts as missing beside each band's nodata value; None where there is none."""
 
     @field_validator("items")
     @classmethod
@@ -75,4 +93,4 @@ class Bands(Record):
 
     def select(self, names: Sequence[str]) -> "Bands":
         """Return the named bands in the order asked for."""
-        return Bands(items=tuple(self.items[position] for position in self.positions(names)))
+        return Bands(items=tuple(self.items[position] for position in self.positions(names)), collar=self.collar)

@@ -3,6 +3,7 @@
 Order is always (y, x). Windows may reach outside their grid; whoever reads decides what stands there.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -11,9 +12,14 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
-from terrazzo.errors import ConfigError
+from terrazzo.errors import ConfigError, DataError
 
-__all__ = ["Grid", "Window", "starts"]
+__all__ = ["LARGEST_SHIFT", "Grid", "Window", "starts"]
+
+LARGEST_SHIFT = 0.01
+"""Pixels by which the corners of one grid may differ between files: rounding, far below half a pixel."""
+
+_EARTH_RADIUS_M = 6_371_000
 
 
 class Window(NamedTuple):
@@ -73,6 +79,16 @@ class Grid:
         xs, ys = [corner[0] for corner in corners], [corner[1] for corner in corners]
         return min(xs), min(ys), max(xs), max(ys)
 
+    def describe_bounds(self) -> str:
+        """Return one phrase for messages.
+
+        >>> Grid(CRS.from_epsg(32633), Affine(2, 0, 500, 0, -2, 900), height=3, width=4).describe_bounds()
+        'x 500 to 508, y 894 to 900 in EPSG:32633'
+        """
+        left, bottom, right, top = self.bounds
+        where = f" in {self.crs.to_string()}" if self.crs else ""
+        return f"x {left:.10g} to {right:.10g}, y {bottom:.10g} to {top:.10g}{where}"
+
     @property
     def resolution(self) -> tuple[float, float]:
         """Pixel size (y, x) in the units of the coordinate reference system."""
@@ -86,15 +102,68 @@ class Grid:
         """
         if self.crs is None:
             return None
+        metres = self._metres_a_unit
+        if metres is None:
+            return None
         along_y, along_x = self.resolution
+        return (metres[0] * along_y + metres[1] * along_x) / 2
+
+    @property
+    def _metres_a_unit(self) -> tuple[float, float] | None:
+        """Metres of one unit of the coordinate reference system along y and x, at the grid's centre."""
+        if self.crs is None:
+            return None
         if self.crs.is_geographic:
             _, bottom, _, top = self.bounds
-            metre = float(np.deg2rad(1) * 6_371_000)
-            return metre * (along_y + along_x * float(np.cos(np.deg2rad((bottom + top) / 2)))) / 2
+            degree = math.radians(1) * _EARTH_RADIUS_M
+            return degree, degree * math.cos(math.radians((bottom + top) / 2))
         if not self.crs.is_projected:
             return None
         _, factor = self.crs.linear_units_factor
-        return float(factor) * (along_y + along_x) / 2
+        return float(factor), float(factor)
+
+    def shift(self, other: "Grid") -> float:
+        """Return how many pixels of this grid the corners lie apart at most; infinite where size or system differ."""
+        if (self.height, self.width) != (other.height, other.width) or self.crs != other.crs:
+            return math.inf
+        back = ~self.transform @ other.transform
+        corners = [(x, y) for x in (0, self.width) for y in (0, self.height)]
+        return max(math.dist(back @ corner, corner) for corner in corners)
+
+    def same_pixels(self, other: "Grid") -> bool:
+        """Return whether both have the same pixels but for rounding in their files."""
+        return self.shift(other) <= LARGEST_SHIFT
+
+    def at_resolution(self, metres: float) -> "Grid":
+        """Return a grid over the same place, in the same directions, with square pixels of another size.
+
+        The upper left corner stays; the lower right one moves by half a pixel at most.
+
+        Args:
+            metres: Side of a pixel; in a system of degrees that at the grid's centre.
+
+        Raises:
+            DataError: The grid has no coordinate reference system, or one of no known unit.
+        """
+        unit = self._metres_a_unit
+        if unit is None:
+            raise DataError(
+                "pixels have no size in metres without a coordinate reference system of known unit; remove "
+                "data.resolution_m, or give the raster its coordinate reference system."
+            )
+        # How far one pixel of this grid goes, in metres, along columns and along rows.
+        down = math.hypot(self.transform.b * unit[1], self.transform.e * unit[0])
+        right = math.hypot(self.transform.a * unit[1], self.transform.d * unit[0])
+        factors = metres / down, metres / right
+        if all(abs(factor - 1) * length <= LARGEST_SHIFT for factor, length in zip(factors, self.shape, strict=True)):
+            return self
+        height, width = (max(round(length / factor), 1) for length, factor in zip(self.shape, factors, strict=True))
+        return Grid(self.crs, self.transform @ Affine.scale(factors[1], factors[0]), height, width)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
 
     def window(self, window: Window) -> "Grid":
         """Return the grid of a window."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 import rasterio
@@ -25,7 +26,9 @@ from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.declared_size import check_declared_size
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
+from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
 from terrazzo.geo.png import check_png
+from terrazzo.geo.warped import BLOCK, Pixels, Resampling, Warp
 
 __all__ = ["Raster", "RasterFile"]
 
@@ -58,12 +61,19 @@ class RasterFile:
 
     Args:
         path: Any raster GDAL reads.
+        onto: Grid on which it is read; its own if None. Without coordinates on both sides, files of one size lie pixel
+            for pixel. What lies outside the file is invalid.
+        resampling: How values are found where the grids differ.
+
+    Attributes:
+        path: As it was given.
+        warped: Whether pixels are resampled.
 
     Raises:
-        DataError: The file is missing, damaged, of size zero or no raster.
+        DataError: The file is missing, damaged, of size zero or no raster; or it cannot lie on `onto`.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, onto: Grid | None = None, resampling: Resampling = "bilinear") -> None:
         self.path = str(path)
         try:
             # The filters of warnings belong to the whole process: two threads would undo each other's.
@@ -75,9 +85,12 @@ class RasterFile:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
         try:
             self._check_file(Path(self.path))
+            self._warp = None if onto is None else self._way_onto(onto, resampling)
         except DataError:
             self._source.close()
             raise
+        self._onto = onto
+        self.warped = self._warp is not None
 
     def __enter__(self) -> "RasterFile":
         return self
@@ -107,10 +120,47 @@ class RasterFile:
         """Free the file."""
         self._source.close()
 
-    @cached_property
+    @property
     def grid(self) -> Grid:
-        """The whole raster's frame."""
-        return Grid(self._source.crs, self._source.transform, self._source.height, self._source.width)
+        """The frame in which windows are read."""
+        return self.own_grid if self._onto is None else self._onto
+
+    @cached_property
+    def own_grid(self) -> Grid:
+        """The frame of the file itself."""
+        height, width = self.orientation.shape(self._source.height, self._source.width)
+        return Grid(self._source.crs, self._source.transform, height, width)
+
+    @cached_property
+    def orientation(self) -> Orientation:
+        """How stored pixels are turned as they are read; never where something says where they lie on the ground."""
+        placed = self._source.crs is not None or not self._source.transform.is_identity or self.control is not None
+        path = Path(self.path)
+        return UPRIGHT if placed or not path.is_file() else read_orientation(path, self._source.driver)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the file covers any of the grid on which it is read."""
+        return self._warp is None or self._warp.overlaps
+
+    def covered(self, window: Window) -> Bool[np.ndarray, "y x"]:
+        """Return where the file has a pixel at all, measured or not.
+
+        Args:
+            window: Pixels, inside the grid.
+        """
+        if self._warp is None:
+            return np.ones((window.height, window.width), dtype=bool)
+        return self._warp.covered(window)
+
+    @cached_property
+    def control(self) -> Literal["ground control points", "RPCs"] | None:
+        """What says where the pixels lie instead of a grid with a coordinate reference system, if anything does."""
+        if self._source.crs is not None:
+            return None
+        if self._source.gcps[0]:
+            return "ground control points"
+        return "RPCs" if self._source.rpcs is not None else None
 
     @cached_property
     def alpha(self) -> int | None:
@@ -157,8 +207,14 @@ class RasterFile:
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """Height and width of the blocks that the first band is stored in."""
-        return tuple(self._source.block_shapes[0])
+        """Height and width of what is decoded together: the first band's blocks, or whole rows of resampled ones."""
+        if self.warped:
+            return BLOCK, self.grid.width
+        height, width = self._source.block_shapes[0]
+        if self.orientation != UPRIGHT and width == self._source.width:
+            # Rows of a turned picture lie across, or far down in, a file that is decoded from its top.
+            return self.own_grid.shape
+        return self.orientation.shape(height, width)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -182,15 +238,61 @@ class RasterFile:
             raise ContractError(f"{self.path}: {window} leaves the raster of {self.grid.height} x {self.grid.width}.")
         chosen = bands or self.bands
         numbers = [self.numbers[position] for position in self.bands.positions(chosen.names)]
-        area = RasterioWindow(window.x, window.y, window.width, window.height)
+        if self._warp is None:
+            values, valid = self._stored(window, numbers, chosen)
+        else:
+            dtype = np.result_type(*(self._source.dtypes[number - 1] for number in numbers))
+            values, valid = self._warp.read(
+                window, lambda part: self._stored(part, numbers, chosen), bands=len(numbers), dtype=dtype
+            )
+        return Raster(values, valid, self.grid.window(window), chosen)
+
+    def _stored(self, window: Window, numbers: list[int], bands: Bands) -> Pixels:
+        """Return pixels of the file itself."""
+        stored = self.orientation.stored(window, *self.own_grid.shape)
+        area = RasterioWindow(stored.x, stored.y, stored.width, stored.height)
         try:
             values = self._source.read(numbers, window=area)
             valid = self._valid(numbers, area)
         except RasterioError as error:
             raise DataError(f"{self.path}: {window} cannot be decoded, the file is damaged: {error}.") from error
-        for position, band in enumerate(chosen):
-            valid &= _present(values[position], band.nodata)
-        return Raster(values, valid, self.grid.window(window), chosen)
+        for position, band in enumerate(bands):
+            # Whole numbers are finite: looking would take as long as decoding a label.
+            if band.nodata is not None or values.dtype.kind not in "ui":
+                valid &= _present(values[position], band.nodata)
+        if bands.collar is not None:
+            valid &= ~bands.collar.missing(values)
+        return self.orientation.upright(values), self.orientation.upright(valid)
+
+    def never_missing(self, bands: Bands) -> bool:
+        """Return whether every pixel of these bands is measured, as far as that can be told without reading any.
+
+        Args:
+            bands: Bands by name, as for `read`.
+        """
+        numbers = [self.numbers[position] for position in self.bands.positions(bands.names)]
+        return (
+            not self.warped
+            and self.alpha is None
+            and bands.collar is None
+            and all(band.nodata is None for band in bands)
+            and all(np.dtype(self._source.dtypes[number - 1]).kind in "ui" for number in numbers)
+            and all(MaskFlags.all_valid in self._source.mask_flag_enums[number - 1] for number in numbers)
+        )
+
+    def _way_onto(self, grid: Grid, resampling: Resampling) -> Warp | None:
+        """Decide how the file is brought onto a grid; None where pixels stay as they are."""
+        own = self.own_grid
+        if own.crs is not None and grid.crs is not None:
+            return None if grid.same_pixels(own) else Warp(own, grid, resampling, name=self.path)
+        if own.shape == grid.shape:
+            return None
+        lacking = "neither has" if own.crs is None and grid.crs is None else "only one of them has"
+        raise DataError(
+            f"{self.path} has {own.height} x {own.width} pixels (rows x columns), but its image has {grid.height} x "
+            f"{grid.width}, and {lacking} a coordinate reference system; they must be pixel for pixel, or both must "
+            "say where they lie."
+        )
 
     def _valid(self, numbers: list[int], area: RasterioWindow) -> Bool[np.ndarray, "y x"]:
         """Validity from nodata, masks and alpha."""

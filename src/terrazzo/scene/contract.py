@@ -19,7 +19,7 @@ _NAMELESS = re.compile(r"band_\d+|gray")
 
 
 def fit_bands(bundle: Bundle, scene: RasterFile, *, positions: Sequence[int] | None = None) -> Bands:
-    """Return the scene's bands that the network wants, in its order, with the bundle's nodata values.
+    """Return the scene's bands that the network wants, in its order, with the bundle's nodata values and collar.
 
     Bands are matched by name; by order where both have the same number of bands and no name contradicts it.
 
@@ -38,7 +38,7 @@ def fit_bands(bundle: Bundle, scene: RasterFile, *, positions: Sequence[int] | N
         found.model_copy(update={"nodata": found.nodata if wanted.nodata is None else wanted.nodata})
         for wanted, found in zip(bundle.bands, chosen, strict=True)
     ]
-    return Bands(items=tuple(renewed))
+    return Bands(items=tuple(renewed), collar=bundle.bands.collar)
 
 
 def resolution_warning(bundle: Bundle, scene: RasterFile) -> str | None:

@@ -1,18 +1,14 @@
 """Headers: grids that fit and bands with names."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 
 from terrazzo.data.catalog import BandPlace
-from terrazzo.data.same_grid import require_same_grid
 from terrazzo.data.sources.headers import read_header
 from terrazzo.data.sources.source import Pair
 from terrazzo.errors import DataError
-from terrazzo.geo.grid import Grid
 
 
 def write(path, count, dtype="uint16", descriptions=(), **profile):
@@ -79,11 +75,3 @@ def test_a_palette_image_holds_no_measurements(write_photo):
 def test_an_extra_file_of_another_size(tmp_path, write_photo):
     with pytest.raises(DataError, match=r"b\.png has 3 x 5 pixels"):
         header(write(tmp_path / "a.tif", 1), write_photo("b.png", np.zeros((3, 5), dtype=np.uint8)))
-
-
-def test_grids_without_coordinates_need_the_same_size_only():
-    plain = Grid(None, Affine.identity(), 4, 5)
-    placed = Grid(rasterio.crs.CRS.from_epsg(32633), Affine(2, 0, 9, 0, -2, 9), 4, 5)
-    require_same_grid(placed, plain, first="a", second="b")
-    with pytest.raises(DataError, match=r"b has 4 x 5 pixels .*, but a has 3 x 5"):
-        require_same_grid(replace(placed, height=3), plain, first="a", second="b")

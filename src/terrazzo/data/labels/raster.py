@@ -1,22 +1,25 @@
 """Labels in raster files: on the image's own pixels, or anywhere and brought onto them window by window."""
 
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from terrazzo.data.classes import Classes, Decoded
 from terrazzo.data.labels.label import Label, LabelReader
-from terrazzo.data.same_grid import require_same_grid
-from terrazzo.errors import LabelError
+from terrazzo.errors import DataError, LabelError
 from terrazzo.geo.grid import Grid, Window
-from terrazzo.geo.raster import RasterFile
+from terrazzo.geo.raster import Raster, RasterFile
 
 __all__ = ["RasterLabel", "RasterLabelReader"]
 
 
 class RasterLabel(Label):
-    """A label image or a label raster."""
+    """A label image or a label raster; one on another grid is brought onto the image's, each pixel from the nearest."""
 
     name: Literal["raster"] = "raster"
     """Name of this kind."""
@@ -28,32 +31,80 @@ class RasterLabel(Label):
         """The rasters."""
         return self.rasters
 
-    def open(self, grid: Grid) -> LabelReader:
-        """Open the raster, which must lie on the image's pixels."""
-        file = RasterFile(self.rasters[0])
-        require_same_grid(grid, file.grid, second=file.path)
-        return RasterLabelReader(file)
+    def open(self, grid: Grid) -> "RasterLabelReader":
+        """Open the rasters that cover any of the image.
+
+        Raises:
+            DataError: A file is missing or damaged; without coordinates on both sides its size differs from the
+                image's; or no file covers any of the image.
+        """
+        with ExitStack() as opened:
+            files = [opened.enter_context(RasterFile(path, onto=grid, resampling="nearest")) for path in self.rasters]
+            covering = [file for file in files if file.overlaps]
+            if not covering:
+                places = "; ".join(f"{file.path} covers {file.own_grid.describe_bounds()}" for file in files[:3])
+                more = f" (and {len(files) - 3} files more)" if len(files) > 3 else ""
+                raise DataError(
+                    f"no label lies on the image, which covers {grid.describe_bounds()}, but {places}{more}; check the "
+                    "coordinate reference systems, or leave the image out."
+                )
+            opened.pop_all()
+        for file in files:
+            if file not in covering:
+                file.close()
+        return RasterLabelReader(covering)
 
 
 class RasterLabelReader(LabelReader):
-    """An open label raster.
+    """Open label rasters.
 
     Args:
-        file: On the image's grid.
+        files: On the image's grid, at least one; the first that says something counts.
+
+    Attributes:
+        block_shape: Rows and columns that are decoded together.
+        warped: Paths of the files whose pixels are brought onto the image's.
     """
 
-    def __init__(self, file: RasterFile) -> None:
-        self._file = file
-        self.block_shape = file.block_shape
+    def __init__(self, files: Sequence[RasterFile]) -> None:
+        self._files = tuple(files)
+        heights, widths = zip(*(file.block_shape for file in files), strict=True)
+        self.block_shape = (max(heights), max(widths))
+        self.warped = tuple(file.path for file in files if file.warped)
 
     def decode(self, window: Window, classes: Classes) -> Decoded:
-        """Read a window and look its values or colours up."""
-        raw = self._file.read(window)
-        try:
-            return classes.decode(raw.values, self._file.colormap, valid=raw.valid)
-        except LabelError as error:
-            raise LabelError(f"{self._file.path}: {error}") from error
+        """Read a window and look its values or colours up; where no file has a pixel, `classes.ignore`."""
+        if len(self._files) == 1 and not self.warped:
+            file = self._files[0]
+            return _looked_up(file, file.read(window), classes)
+        kind = np.uint8 if classes.ignore == 255 else np.uint16
+        target = np.full((window.height, window.width), classes.ignore, dtype=kind)
+        # What a file marks as missing may still be a listed class; it counts where no file says more.
+        missing = target.copy()
+        said = np.zeros(target.shape, dtype=bool)
+        unlisted: Counter[str] = Counter()
+        for file in self._files:
+            covered = file.covered(window) & ~said
+            if not covered.any():
+                continue
+            raw = file.read(window)
+            raw.valid[~covered] = False
+            decoded = _looked_up(file, raw, classes)
+            unlisted.update(decoded.unlisted)
+            np.copyto(target, decoded.target, where=raw.valid)
+            np.copyto(missing, decoded.target, where=covered & ~raw.valid & (missing == classes.ignore))
+            said |= raw.valid
+        np.copyto(target, missing, where=~said)
+        return Decoded(target, dict(unlisted))
 
     def close(self) -> None:
-        """Free the file."""
-        self._file.close()
+        """Free the files."""
+        for file in self._files:
+            file.close()
+
+
+def _looked_up(file: RasterFile, raw: Raster, classes: Classes) -> Decoded:
+    try:
+        return classes.decode(raw.values, file.colormap, valid=raw.valid)
+    except LabelError as error:
+        raise LabelError(f"{file.path}: {error}") from error

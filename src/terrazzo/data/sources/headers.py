@@ -5,15 +5,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from terrazzo.data.catalog import BandPlace, ImageEntry
-from terrazzo.data.labels.raster import RasterLabel
-from terrazzo.data.same_grid import require_same_grid
+from terrazzo.data.labels.raster import RasterLabelReader
 from terrazzo.data.sources.source import Pair
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.grid import Grid
 from terrazzo.geo.raster import RasterFile
 
-__all__ = ["Header", "is_nameless", "read_header"]
+__all__ = ["Header", "header_notes", "is_nameless", "read_header"]
 
 
 @dataclass(frozen=True)
@@ -24,35 +23,34 @@ class Header:
         entry: The image.
         bands: All its bands, in the order of `entry.stack`.
         aliases: A second name of each band, empty where it has none; no names where no band has one.
+        reprojected: Label rasters that lie on another grid than the image, each pixel read from the nearest.
     """
 
     entry: ImageEntry
     bands: Bands
     aliases: tuple[str, ...] = ()
+    reprojected: tuple[str, ...] = ()
 
 
-def read_header(pair: Pair, *, georeferenced: bool) -> Header:
+def read_header(pair: Pair, *, georeferenced: bool, resolution_m: float | None = None) -> Header:
     """Open the headers of an image and its label, and check that they fit.
 
     Args:
         pair: Files.
         georeferenced: Whether a coordinate reference system is required.
+        resolution_m: Size of the pixels on which everything is read, in metres; that of the finest file if None.
 
     Raises:
-        DataError: A file cannot be read, holds a palette where an image should be, or stands on another grid.
+        DataError: A file cannot be read, holds a palette where an image should be, has no place that is known, or does
+            not cover its image.
     """
     with ExitStack() as opened:
         files = [opened.enter_context(RasterFile(path)) for path in (pair.image, *pair.extra)]
-        grid = files[0].grid
-        if georeferenced and grid.crs is None:
-            raise DataError(
-                f"{pair.image} has no coordinate reference system; use the source `folder` for plain images."
-            )
         for file in files:
-            if file.colormap is not None:
-                raise DataError(f"{file.path} is a palette image: its values are no measurements; convert it to RGB.")
-            require_same_grid(grid, file.grid, first=str(pair.image), second=file.path)
-        _check_label(pair, grid, georeferenced=georeferenced)
+            _check_image(file, georeferenced=georeferenced)
+        grid = _common_grid(files, resolution_m)
+        _check_cover(pair, grid)
+        reprojected = _check_label(pair, grid)
         bands, stack = _stack(pair, files)
     facts = [path.stat() for path in pair.all_files]
     entry = ImageEntry(
@@ -80,24 +78,77 @@ def read_header(pair: Pair, *, georeferenced: bool) -> Header:
         bytes=sum(fact.st_size for fact in facts),
         modified_ns=max(fact.st_mtime_ns for fact in facts),
     )
-    return Header(entry, bands, pair.band_aliases)
+    return Header(entry, bands, pair.band_aliases, reprojected)
 
 
-def _check_label(pair: Pair, grid: Grid, *, georeferenced: bool) -> None:
-    """Open label and area once, so that what cannot lie on the image is known before anything is read."""
-    if pair.label is None:
-        return
+def header_notes(headers: Sequence[Header]) -> tuple[str, ...]:
+    """Return what a user should know of the files' grids, in a sentence each."""
+    concerned = [header for header in headers if header.reprojected]
+    if not concerned:
+        return ()
+    first = concerned[0]
+    note = (
+        f"the labels of {len(concerned)} of {len(headers)} images lie on another grid and are brought onto their "
+        f"image's, each pixel from the nearest, such as {first.reprojected[0]} onto {first.entry.image}."
+    )
+    return (note,)
+
+
+def _check_image(file: RasterFile, *, georeferenced: bool) -> None:
+    if georeferenced and file.control is not None:
+        raise DataError(
+            f"{file.path} says where it lies by {file.control} alone, so that its pixels have no grid; bring it onto "
+            f"one first, such as with: gdalwarp -t_srs EPSG:32633 {'-rpc ' if file.control == 'RPCs' else ''}"
+            f'"{file.path}" rectified.tif.'
+        )
+    if georeferenced and file.own_grid.crs is None:
+        raise DataError(f"{file.path} has no coordinate reference system; use the source `folder` for plain images.")
+    if file.colormap is not None:
+        raise DataError(f"{file.path} is a palette image: its values are no measurements; convert it to RGB.")
+
+
+def _common_grid(files: Sequence[RasterFile], resolution_m: float | None) -> Grid:
+    """Return the grid of the finest file, the first where several are; with pixels of another size where asked for."""
+    grid = files[0].own_grid
+    for file in files[1:]:
+        finest, size = grid.resolution_m, file.own_grid.resolution_m
+        # A thousandth is rounding, which must not decide.
+        if finest is not None and size is not None and size < finest * 0.999:
+            grid = file.own_grid
     try:
-        pair.label.open(grid).close()
+        return grid if resolution_m is None else grid.at_resolution(resolution_m)
+    except DataError as error:
+        raise DataError(f"{files[0].path}: {error}") from error
+
+
+def _check_cover(pair: Pair, grid: Grid) -> None:
+    """Refuse files of an image that share no pixel with it."""
+    mask = () if pair.mask is None else (pair.mask.file,)
+    for path in (pair.image, *pair.extra, *mask):
+        with RasterFile(path, onto=grid) as file:
+            if not file.overlaps:
+                raise DataError(
+                    f"{path} covers {file.own_grid.describe_bounds()}, but {pair.image} is read on "
+                    f"{grid.describe_bounds()}; they share no pixel, so that nothing would be read."
+                )
+
+
+def _check_label(pair: Pair, grid: Grid) -> tuple[str, ...]:
+    """Open label and area once, so that what cannot lie on the image is known before anything is read.
+
+    Returns:
+        Label rasters whose pixels are brought onto the image's.
+    """
+    if pair.label is None:
+        return ()
+    try:
+        with pair.label.open(grid) as label:
+            reprojected = label.warped if isinstance(label, RasterLabelReader) else ()
         if pair.area is not None:
             pair.area.open(grid)
     except DataError as error:
         raise DataError(f"{pair.image}: {error}") from error
-    if georeferenced and isinstance(pair.label, RasterLabel):
-        for path in pair.label.files:
-            with RasterFile(path) as file:
-                if file.grid.crs is None:
-                    raise DataError(f"{path} has no coordinate reference system.")
+    return reprojected
 
 
 def _stack(pair: Pair, files: Sequence[RasterFile]) -> tuple[Bands, tuple[BandPlace, ...]]:

@@ -1,0 +1,228 @@
+"""Pixels on another grid: what a block needs is read with its validity and resampled onto it, never a whole raster.
+
+A pixel of the new grid is valid where the nearest pixel of the file is; missing pixels never enter a mean. Blocks lie
+at fixed places, so that no value depends on the window that asks for it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from affine import Affine
+from jaxtyping import Bool, Float64, Shaped
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import Resampling as Method
+from rasterio.errors import RasterioError
+from rasterio.warp import reproject, transform
+
+from terrazzo.errors import DataError
+from terrazzo.geo.grid import Grid, Window
+
+__all__ = ["BLOCK", "Pixels", "Resampling", "Warp"]
+
+Resampling = Literal["nearest", "bilinear"]
+"""The nearest pixel, for classes; or a mean weighted by distance, for measurements: over all pixels that a coarser one
+covers."""
+
+Pixels = tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]
+"""Values, and where every band was measured."""
+
+BLOCK = 256
+"""Side of the blocks that are resampled together."""
+
+SOURCE_PIXELS = 2**21
+"""Pixels of the file that are held at once; a block that covers more is divided."""
+
+_LATTICE = 21
+# Share of a window's extent by which curved edges may bulge between the points of the lattice.
+_BULGE = 0.02
+
+
+class Warp:
+    """The way from one grid to another.
+
+    Args:
+        source: Where the file's pixels lie.
+        target: Where they are wanted; both have a coordinate reference system.
+        resampling: How values are found.
+        name: File, for messages.
+    """
+
+    def __init__(self, source: Grid, target: Grid, resampling: Resampling, *, name: str) -> None:
+        self._source = source
+        self._target = target
+        self._resampling = resampling
+        self._name = name
+
+    @cached_property
+    def overlaps(self) -> bool:
+        """Whether any pixel of the target may lie on the file."""
+        return self._needed(self._target.whole, padding=0) is not None
+
+    def read(self, window: Window, read: Callable[[Window], Pixels], *, bands: int, dtype: np.dtype) -> Pixels:
+        """Return a window of the target.
+
+        Args:
+            window: Pixels, inside the target.
+            read: Returns pixels of the file.
+            bands: Number of bands that it returns.
+            dtype: Type of their values.
+
+        Raises:
+            DataError: The coordinates cannot be converted.
+        """
+        values = np.zeros((bands, window.height, window.width), dtype=dtype)
+        valid = np.zeros((window.height, window.width), dtype=bool)
+        for block in self._blocks(window):
+            common = block.intersection(window)
+            for part, source in self._parts(block):
+                shared = part.intersection(common)
+                if source is not None and shared.height and shared.width:
+                    found, present = self._resampled(part, source, read(source))
+                    values[:, *shared.inside(window)] = found[:, *shared.inside(part)]
+                    valid[shared.inside(window)] = present[shared.inside(part)]
+        return values, valid
+
+    def covered(self, window: Window) -> Bool[np.ndarray, "y x"]:
+        """Return where the file has a pixel at all, measured or not.
+
+        Args:
+            window: Pixels, inside the target.
+        """
+
+        def everywhere(part: Window) -> Pixels:
+            there = np.ones((part.height, part.width), dtype=bool)
+            return np.empty((0, part.height, part.width), dtype=np.uint8), there
+
+        return self.read(window, everywhere, bands=0, dtype=np.dtype(np.uint8))[1]
+
+    def _blocks(self, window: Window) -> Iterator[Window]:
+        """Yield the blocks that a window touches."""
+        for y in range(window.y // BLOCK * BLOCK, window.y + window.height, BLOCK):
+            for x in range(window.x // BLOCK * BLOCK, window.x + window.width, BLOCK):
+                yield Window(y, x, BLOCK, BLOCK).intersection(self._target.whole)
+
+    def _parts(self, block: Window) -> Iterator[tuple[Window, Window | None]]:
+        """Yield a block with the pixels of the file that it needs, divided until these are few."""
+        source = self._needed(block, padding=self._reach)
+        if source is None or source.height * source.width <= SOURCE_PIXELS or block.height * block.width == 1:
+            yield block, source
+        elif block.height >= block.width:
+            half = block.height // 2
+            yield from self._parts(block._replace(height=half))
+            yield from self._parts(block._replace(y=block.y + half, height=block.height - half))
+        else:
+            half = block.width // 2
+            yield from self._parts(block._replace(width=half))
+            yield from self._parts(block._replace(x=block.x + half, width=block.width - half))
+
+    def _resampled(self, part: Window, source: Window, pixels: Pixels) -> Pixels:
+        values, valid = pixels
+        present = self._reproject(valid[None].astype(np.uint8), part, source, Method.nearest)[0] != 0
+        if self._resampling == "nearest" or not len(values):
+            return self._reproject(values, part, source, Method.nearest), present
+        # The mean of the measured pixels alone: sums of values and of weights, each over measured pixels.
+        kind = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
+        stacked = np.concatenate([np.where(valid, values, 0), valid[None]], dtype=kind, casting="unsafe")
+        *sums, weights = self._reproject(stacked, part, source, Method.bilinear)
+        present &= weights > 0
+        means = np.stack(sums) / np.where(present, weights, 1)
+        means[:, ~present] = 0
+        if values.dtype.kind in "ui":
+            limits = np.iinfo(values.dtype)
+            means = np.rint(means).clip(limits.min, limits.max)
+        return means.astype(values.dtype), present
+
+    def _reproject(
+        self, values: Shaped[np.ndarray, "band y x"], part: Window, source: Window, method: Method
+    ) -> Shaped[np.ndarray, "band part_y part_x"]:
+        """Resample a piece of the file onto a piece of the target; 0 beyond the file."""
+        out = np.zeros((len(values), part.height, part.width), dtype=values.dtype)
+        if not len(values):
+            return out
+        there, here = self._source.window(source), self._target.window(part)
+        along_y, along_x = self._scale
+        try:
+            reproject(
+                values,
+                out,
+                src_transform=there.transform,
+                src_crs=there.crs,
+                dst_transform=here.transform,
+                dst_crs=here.crs,
+                resampling=method,
+                init_dest_nodata=False,
+                tolerance=0,
+                # Left to GDAL, the width of the mean would follow each piece's shape.
+                XSCALE=min(1 / along_x, 1.0),
+                YSCALE=min(1 / along_y, 1.0),
+            )
+        except (RasterioError, CPLE_BaseError) as error:
+            raise DataError(f"{self._name} cannot be brought onto another grid: {error}.") from error
+        return out
+
+    @property
+    def _reach(self) -> int:
+        """Pixels of the file around a point that its value may need."""
+        return 2 + math.ceil(max(self._scale))
+
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
+        """Pixels of the file for one step down and one step right at the target's centre; never 0."""
+        y, x = self._target.height / 2, self._target.width / 2
+        points = self._positions(np.array([x, x, x + 1]), np.array([y, y + 1, y]))
+        down, right = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
+        steps = float(np.hypot(*down)), float(np.hypot(*right))
+        return (steps[0], steps[1]) if all(0 < step < math.inf for step in steps) else (1.0, 1.0)
+
+    def _needed(self, window: Window, *, padding: int) -> Window | None:
+        """Return the file's pixels below a window, or None where the file does not reach."""
+        ys = np.linspace(window.y, window.y + window.height, _LATTICE)
+        xs = np.linspace(window.x, window.x + window.width, _LATTICE)
+        across, down = np.meshgrid(xs, ys)
+        points = self._positions(across.ravel(), down.ravel())
+        points = points[:, np.isfinite(points).all(axis=0)]
+        if not points.size:
+            return None
+        low, high = points.min(axis=1), points.max(axis=1)
+        if padding and self._source.crs != self._target.crs:
+            bulge = _BULGE * (high - low)
+            low, high = low - bulge, high + bulge
+        # Far beyond the file, numbers may exceed what an integer holds.
+        size = np.array([self._source.width, self._source.height])
+        left, top = np.floor(low).clip(-1, size + 1).astype(int) - padding
+        right, bottom = np.ceil(high).clip(-1, size + 1).astype(int) + padding
+        needed = Window(int(top), int(left), int(bottom - top), int(right - left)).intersection(self._source.whole)
+        return needed if needed.height and needed.width else None
+
+    def _positions(
+        self, xs: Float64[np.ndarray, " point"], ys: Float64[np.ndarray, " point"]
+    ) -> Float64[np.ndarray, "2 point"]:
+        """Return (column, row) in the file of positions in the target; not finite where there is none."""
+        across, down = _apply(self._target.transform, xs, ys)
+        if self._source.crs != self._target.crs:
+            across, down = _converted(self._target, self._source, across, down)
+        return np.stack(_apply(~self._source.transform, across, down))
+
+
+def _apply(
+    affine: Affine, xs: Float64[np.ndarray, " point"], ys: Float64[np.ndarray, " point"]
+) -> tuple[Float64[np.ndarray, " point"], Float64[np.ndarray, " point"]]:
+    return affine.a * xs + affine.b * ys + affine.c, affine.d * xs + affine.e * ys + affine.f
+
+
+def _converted(
+    here: Grid, there: Grid, xs: Float64[np.ndarray, " point"], ys: Float64[np.ndarray, " point"]
+) -> tuple[Float64[np.ndarray, " point"], Float64[np.ndarray, " point"]]:
+    """Convert coordinates between reference systems; infinite where one does not reach."""
+    try:
+        found = transform(here.crs, there.crs, xs, ys)
+        return np.asarray(found[0], dtype=np.float64), np.asarray(found[1], dtype=np.float64)
+    except CPLE_BaseError:
+        # One point outside its domain fails all.
+        if len(xs) == 1:
+            return np.array([math.inf]), np.array([math.inf])
+        pieces = [_converted(here, there, xs[n : n + 1], ys[n : n + 1]) for n in range(len(xs))]
+        return np.concatenate([x for x, _ in pieces]), np.concatenate([y for _, y in pieces])
