@@ -86,7 +86,7 @@ CITYSCAPES = Classes(
     ignore_values=tuple(label.label_id for label in _REST),
     ignore_labels=tuple(label.name for label in _REST),
 )
-"""The 19 judged classes in the order of their training ids; `values` are label ids, which the benchmark's server wants."""
+"""The 19 judged classes in the order of their training ids; `values` are label ids, as the benchmark wants them."""
 
 
 class CityscapesLabel(Label):
@@ -188,7 +188,8 @@ class _RasterReader(_NamedReader):
             )
 
     def _positions(self, window: Window) -> Shaped[np.ndarray, "y x"]:
-        return self._raster.read(window).values[0]
+        values: Shaped[np.ndarray, "y x"] = self._raster.read(window).values[0]
+        return values
 
     def close(self) -> None:
         """Free the file."""
@@ -212,7 +213,7 @@ class _PolygonReader(_NamedReader):
                 f"{grid.height} x {grid.width}."
             )
         drawn = [(name, item) for item in annotation.objects if (name := _drawn_name(item)) is not None]
-        super().__init__(path, dict.fromkeys(("unlabeled", *(name for name, _ in drawn))))
+        super().__init__(path, tuple(dict.fromkeys(("unlabeled", *(name for name, _ in drawn)))))
         numbers = {name: number for number, name in enumerate(self._names)}
         self.block_shape = (grid.height, grid.width)
         try:

@@ -30,7 +30,7 @@ CAMVID = Classes(
 )
 """The 11 classes in the order of the label values 0..10; 11 is void and ignored.
 
-Source: Badrinarayanan, Kendall & Cipolla, SegNet, 2015 (classes and values); Brostow, Fauqueur & Cipolla, 2009 (colours).
+Source: Badrinarayanan, Kendall & Cipolla, SegNet, 2015 (values); Brostow, Fauqueur & Cipolla, 2009 (colours).
 """
 
 _LISTS = ("train", "val", "test")

@@ -1,4 +1,4 @@
-"""Cityscapes as it is distributed: frames in `leftImg8bit/`, annotations in `gtFine/` or `gtCoarse/`, by split and city."""
+"""Cityscapes as it is distributed: frames in `leftImg8bit/`, annotations in `gtFine/` or `gtCoarse/`."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class CityscapesSource(Source):
         """
         folder, kind = self.folder.absolute(), f"gt{self.annotations.capitalize()}"
         frames = _keyed(folder, _IMAGES, f"_{_IMAGES}.png")
-        forms = ("labelIds", "labelTrainIds", "polygons") if self.labels == "auto" else (self.labels,)
+        forms: tuple[Form, ...] = tuple(_ENDINGS) if self.labels == "auto" else (self.labels,)
         annotated: dict[PurePosixPath, CityscapesLabel] = {}
         for form in forms:
             for key, path in _keyed(folder, kind, f"_{kind}_{_ENDINGS[form]}").items():

@@ -18,6 +18,9 @@ __all__ = ["IMAGE_FOLDERS", "LABEL_FOLDERS", "PairedSource"]
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 """Names of folders that hold images, in lower case."""
 
+COLOUR_FOLDER = "rgb"
+"""Name of a folder that holds images where none of those lies beside it, in lower case."""
+
 LABEL_FOLDERS = ("gt", "masks", "mask", "annotations", "labels", "label")
 """Names of folders beside them that hold labels, in lower case."""
 
@@ -114,9 +117,10 @@ class PairedSource(Source):
         seen = f"{len(files)} raster files lie there, such as {files[0]}" if files else "it holds no raster file"
         if self.images is not None:
             return f'{self.folder}: no file matches data.source.images "{self.images}"; {seen}.'
+        names = " or ".join((*IMAGE_FOLDERS, COLOUR_FOLDER))
         return (
-            f"{self.folder}: no folder called {' or '.join(IMAGE_FOLDERS)} with {', '.join(LABEL_FOLDERS)} beside it; "
-            f"{seen}. Give the patterns data.source.images and data.source.labels."
+            f"{self.folder}: no folder called {names} with {', '.join(LABEL_FOLDERS)} beside it; {seen}. Give the "
+            "patterns data.source.images and data.source.labels."
         )
 
 
@@ -149,7 +153,7 @@ def _by_folders(files: Sequence[str], extra: Sequence[str]) -> tuple[dict[Key, _
     images: dict[Key, _Found] = {}
     labels: dict[Key, _Found] = {}
     extras: list[dict[Key, _Found]] = [{} for _ in extra]
-    tables = dict.fromkeys(LABEL_FOLDERS, labels) | dict.fromkeys(IMAGE_FOLDERS, images)
+    tables = dict.fromkeys(LABEL_FOLDERS, labels) | dict.fromkeys((*IMAGE_FOLDERS, COLOUR_FOLDER), images)
     tables |= {name.lower(): table for name, table in zip(extra, extras, strict=True)}
     placed: list[tuple[PurePosixPath, int]] = []
     for path in map(PurePosixPath, files):
@@ -157,12 +161,16 @@ def _by_folders(files: Sequence[str], extra: Sequence[str]) -> tuple[dict[Key, _
         if place is not None:
             placed.append((path, place))
     _require_one_label_folder(placed)
+    named = {path.parts[:place] for path, place in placed if path.parts[place].lower() in IMAGE_FOLDERS}
     for path, place in placed:
+        folder = path.parts[place].lower()
+        if folder == COLOUR_FOLDER and tables[folder] is images and path.parts[:place] in named:
+            continue
         before, after = path.parts[:place], (*path.parts[place + 1 : -1], path.stem)
         split = next((role for part in (*before, *after[:-1]) if (role := role_of(part))), None)
         region = "/".join(part for part in before if role_of(part) is None) or None
         found = _Found(str(path), "/".join((*before, *after)), split, region)
-        _enter(tables[path.parts[place].lower()], (*before, "", *after), found)
+        _enter(tables[folder], (*before, "", *after), found)
     return images, [labels, *extras]
 
 

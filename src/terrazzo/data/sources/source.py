@@ -120,6 +120,13 @@ class Source(Component):
         """Return the classes that the layout itself says, for settings that list none; None where it says nothing."""
         return None
 
+    def require_classes(self, classes: Classes) -> None:
+        """Refuse classes that contradict the layout's own settings.
+
+        Raises:
+            ValueError: They do.
+        """
+
     @property
     def georeferenced(self) -> bool:
         """Whether images and labels must have a coordinate reference system."""

@@ -44,7 +44,7 @@ class TableSource(Source):
     region: str | None = None
     """Column of the regions; the column `region`, where there is one, if not given."""
     roles: dict[str, Role] = Field(default_factory=dict)
-    """What words of the split column mean, such as {"1": train, "0": val}; train, val, valid, test, ... need no word."""
+    """What words of the split column mean, such as {"1": train, "0": val}; train, val, valid, test, ... are known."""
     allow_outside: bool = False
     """Accept absolute paths, and paths that lead out of the folder by `..`."""
     unmatched: Literal["error", "skip"] = "error"
