@@ -51,10 +51,12 @@ def shared(tmp_path_factory):
     return scene(tmp_path_factory.mktemp("ein Bild ö"))
 
 
+@pytest.mark.parametrize("compared", [0, measuring.COMPARED_CLASSES])
 @pytest.mark.parametrize("strip", [1, 200, measuring.STRIP_BYTES])
-def test_agrees_with_numpy_however_it_is_cut_into_strips(shared, monkeypatch, strip):
+def test_agrees_with_numpy_however_it_is_cut_into_strips(shared, monkeypatch, strip, compared):
     monkeypatch.setattr(measuring, "STRIP_BYTES", strip)
-    monkeypatch.setattr(measuring, "COUNTED_PIXELS", max(strip // 50, 1))
+    monkeypatch.setattr(measuring, "COUNTED_ROWS", min(max(strip // 50, 1), measuring.COUNTED_ROWS))
+    monkeypatch.setattr(measuring, "COMPARED_CLASSES", compared)
     image, label, entry = shared
     patches = cut(37, 23, size=8, step=5)
     found = measure_image(entry, patches, BANDS, CLASSES)
@@ -142,3 +144,40 @@ def test_colour_masks_where_values_are_listed(shared, write_photo):
     entry = ImageEntry("i", shared[2].image, reference, (), "train", None, 37, 23, stack=shared[2].stack)
     with pytest.raises(LabelError, match=r"m\.png: the label has 3 bands"):
         measure_image(entry, cut(37, 23, size=16, step=16), BANDS, CLASSES)
+
+
+def test_without_statistics_the_counts_are_the_same(shared):
+    patches = cut(37, 23, size=8, step=5)
+    full = measure_image(shared[2], patches, BANDS, CLASSES)
+    counted = measure_image(shared[2], patches, BANDS, CLASSES, statistics=False)
+    assert counted.patch_pixels.tolist() == full.patch_pixels.tolist()
+    assert (counted.class_pixels, counted.ignored) == (full.class_pixels, full.ignored)
+    assert counted.moments.pixels == 0
+
+
+def test_without_statistics_an_image_of_which_nothing_can_be_missing_is_not_decoded(write_photo, monkeypatch):
+    label = np.random.default_rng(0).integers(0, 3, (16, 20)).astype(np.uint8)
+    image = write_photo("a.jpg", np.zeros((16, 20, 3), dtype=np.uint8))
+    stack = tuple(BandPlace(name, 0, number) for number, name in enumerate(("red", "green", "blue")))
+    reference = RasterLabel(rasters=(write_photo("l.png", label),))
+    entry = ImageEntry("i", image, reference, (), "train", None, 16, 20, stack=stack)
+    bands = Bands(items=tuple(Band(name=place.name) for place in stack))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(measuring.ImageFiles, "read", refuse)
+    found = measure_image(entry, cut(16, 20, size=16, step=16), bands, CLASSES, statistics=False)
+    assert found.class_pixels == tuple(np.bincount(label.ravel(), minlength=3).tolist())
+    nodata = Bands(items=(Band(name="red", nodata=0),))
+    with pytest.raises(AssertionError):
+        measure_image(entry, cut(16, 20, size=16, step=16), nodata, CLASSES, statistics=False)
+
+
+def test_more_rows_than_eight_bits_can_count(write_photo):
+    path = write_photo("l.png", np.ones((600, 3), dtype=np.uint8))
+    entry = ImageEntry(
+        "i", path, RasterLabel(rasters=(path,)), (), "train", None, 600, 3, stack=(BandPlace("one", 0, 0),)
+    )
+    found = measure_image(entry, cut(600, 3, size=600, step=600), BANDS.select(["one"]), CLASSES)
+    assert found.class_pixels == (0, 1800, 0)

@@ -93,11 +93,14 @@ class ColourLookup:
             labels = np.broadcast_to(labels[:1], (3, *labels.shape[1:]))
         codes = np.empty(labels.shape[1:], dtype=self._table.dtype)
         planes, flat = labels[:3].reshape(3, -1), codes.reshape(-1)
+        known = True
         for begin in range(0, len(flat), PIECE):
-            _take(self._table, pack_colours(planes[:, begin : begin + PIECE]), flat[begin : begin + PIECE])
+            piece = flat[begin : begin + PIECE]
+            _take(self._table, pack_colours(planes[:, begin : begin + PIECE]), piece)
+            known = known and not (piece == self._open).any()
         unlisted: dict[str, int] = {}
-        unknown = codes == self._open
-        if unknown.any():
+        if not known:
+            unknown = codes == self._open
             packed = pack_colours(labels[:3, unknown])
             found, counts = np.unique(packed, return_counts=True)
             answers = self._resolve(found)

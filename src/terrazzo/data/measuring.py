@@ -20,12 +20,14 @@ from terrazzo.data.statistics import Moments, MomentSum
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
 
-__all__ = ["ImageFacts", "measure_image"]
+__all__ = ["ImageFacts", "measure_image", "strips"]
 
-STRIP_BYTES = 16 * 2**20
-"""Decoded bytes of one strip of rows."""
-COUNTED_PIXELS = 2**20
-"""Pixels that are counted at once."""
+STRIP_BYTES = 32 * 2**20
+"""Decoded bytes of one strip of rows; GDAL decodes a PNG that is read whole several times as fast as one in strips."""
+COUNTED_ROWS = 128
+"""Rows that are counted at once: few enough for the processor's cache, and for counts of 8 bit."""
+COMPARED_CLASSES = 32
+"""Up to this many classes are counted by comparing with each; beyond, one table for all is faster."""
 LARGEST_LISTING = 100
 """Unlisted values or colours that are told apart for an image."""
 
@@ -49,7 +51,9 @@ class ImageFacts:
     patch_pixels: Int64[np.ndarray, "patch class_and_ignored"]
 
 
-def measure_image(entry: ImageEntry, patches: Sequence[Patch], bands: Bands, classes: Classes) -> ImageFacts:
+def measure_image(
+    entry: ImageEntry, patches: Sequence[Patch], bands: Bands, classes: Classes, *, statistics: bool = True
+) -> ImageFacts:
     """Read an image once, and count.
 
     What no class lists is counted and never raised here, so that all files can be reported together.
@@ -59,6 +63,8 @@ def measure_image(entry: ImageEntry, patches: Sequence[Patch], bands: Bands, cla
         patches: Its patches.
         bands: Bands that are used.
         classes: How labels name classes.
+        statistics: Measure the bands. Without, the moments are those of no pixel, and an image of which no pixel can be
+            missing is not even decoded.
 
     Raises:
         DataError: A file is damaged.
@@ -72,26 +78,33 @@ def measure_image(entry: ImageEntry, patches: Sequence[Patch], bands: Bands, cla
         files = opened.enter_context(ImageFiles(entry))
         label = opened.enter_context(entry.label.open(entry.grid)) if entry.label else None
         area = entry.area.open(entry.grid) if entry.area else None
-        for strip in _strips(entry, files.block_shape[0], bands):
+        wanted = statistics or not files.never_missing(bands)
+        row_bytes = entry.width * sum(np.dtype(band.dtype).itemsize for band in bands)
+        for strip in strips(entry, files.block_shape[0], row_bytes):
             if area is not None and not area.touches(strip):
-                cells.add(strip.y, np.full((strip.height, strip.width), len(classes), dtype=np.uint16))
                 continue
-            raster = files.read(strip, bands)
-            moments.add(raster.values, raster.valid if area is None else raster.valid & area.inside(strip))
-            codes = np.full((strip.height, strip.width), len(classes), dtype=np.uint16)
+            valid = None
+            if wanted:
+                raster = files.read(strip, bands)
+                valid = None if raster.valid.all() else raster.valid
+                if statistics:
+                    moments.add(raster.values, raster.valid if area is None else raster.valid & area.inside(strip))
+                del raster
             if label is not None:
                 decoded = decode_label(label, area, strip, lenient)
                 unlisted.update(decoded.unlisted)
-                labelled = raster.valid & (decoded.target != classes.ignore)
-                np.copyto(codes, decoded.target, where=labelled)
-            cells.add(strip.y, codes)
+                target = decoded.target
+                if valid is not None:
+                    target = np.where(valid, target, target.dtype.type(classes.ignore))
+                cells.add(strip.y, target)
+    patch_pixels = cells.patches(patches)
     totals = cells.totals()
     return ImageFacts(
         moments=moments.result(),
-        class_pixels=tuple(int(count) for count in totals[:-1]),
-        ignored=int(totals[-1]),
+        class_pixels=tuple(int(count) for count in totals),
+        ignored=entry.height * entry.width - int(totals.sum()),
         unlisted=_most_frequent(unlisted),
-        patch_pixels=cells.patches(patches),
+        patch_pixels=patch_pixels,
     )
 
 
@@ -102,9 +115,14 @@ def _most_frequent(unlisted: Counter[str]) -> dict[str, int]:
     return {**kept, "others": others} if others else kept
 
 
-def _strips(entry: ImageEntry, block: int, bands: Bands) -> Iterator[Window]:
-    """Cut an image into strips of whole blocks; the cut depends on the image alone, so that sums repeat to the bit."""
-    row_bytes = entry.width * sum(np.dtype(band.dtype).itemsize for band in bands)
+def strips(entry: ImageEntry, block: int, row_bytes: int) -> Iterator[Window]:
+    """Cut an image into strips of whole blocks; the cut depends on the image alone, so that sums repeat to the bit.
+
+    Args:
+        entry: The image.
+        block: Rows that are decoded together.
+        row_bytes: Decoded bytes of a row.
+    """
     rows = max(STRIP_BYTES // row_bytes // block, 1) * block
     for y in range(0, entry.height, rows):
         yield Window(y, 0, min(rows, entry.height - y), entry.width)
@@ -116,41 +134,56 @@ class _Cells:
     Args:
         entry: The image.
         patches: Its patches.
-        classes: Number of classes; one more code stands for ignored.
+        classes: Number of classes; any other number in a target stands for ignored.
     """
 
     def __init__(self, entry: ImageEntry, patches: Sequence[Patch], classes: int) -> None:
-        self._codes = classes + 1
+        self._classes = classes
         ys = {edge for patch in patches for edge in (patch.window.y, patch.window.y + patch.window.height)}
         xs = {edge for patch in patches for edge in (patch.window.x, patch.window.x + patch.window.width)}
-        self._ys = sorted(ys | {0, entry.height})
-        self._xs = sorted(xs | {0, entry.width})
-        self._counts = np.zeros((len(self._ys) - 1, len(self._xs) - 1, self._codes), dtype=np.int64)
-        widths = np.diff(self._xs)
-        self._column = np.repeat(np.arange(len(widths)) * self._codes, widths)
+        self._ys = np.array(sorted(ys | {0, entry.height}))
+        self._xs = np.array(sorted(xs | {0, entry.width}))
+        self._counts = np.zeros((len(self._ys) - 1, len(self._xs) - 1, classes), dtype=np.int64)
 
-    def add(self, y: int, codes: Shaped[np.ndarray, "y x"]) -> None:
+    def add(self, y: int, target: Shaped[np.ndarray, "y x"]) -> None:
         """Count a strip whose first row is `y`."""
+        count = self._compared if self._classes <= COMPARED_CLASSES else self._tabled
         for number, (top, bottom) in enumerate(itertools.pairwise(self._ys)):
-            rows = codes[max(top - y, 0) : max(bottom - y, 0)]
-            shape = self._counts[number].shape
-            # A few rows at a time: counting needs eight bytes a pixel.
-            step = max(COUNTED_PIXELS // codes.shape[1], 1)
-            for begin in range(0, len(rows), step):
-                found = np.bincount((rows[begin : begin + step] + self._column).ravel(), minlength=shape[0] * shape[1])
-                self._counts[number] += found.reshape(shape)
+            begin, end = max(top - y, 0), min(bottom - y, len(target))
+            for row in range(begin, end, COUNTED_ROWS):
+                self._counts[number] += count(target[row : min(row + COUNTED_ROWS, end)])
 
-    def totals(self) -> Int64[np.ndarray, " class_and_ignored"]:
+    def _compared(self, rows: Shaped[np.ndarray, "y x"]) -> Int64[np.ndarray, "cell class"]:
+        """Count by comparing with each class: columns first, in 8 bit, then the columns of each cell."""
+        columns = np.empty((self._classes, rows.shape[1]), dtype=np.uint8)
+        same = np.empty(rows.shape, dtype=bool)
+        for number, column in enumerate(columns):
+            np.equal(rows, number, out=same)
+            np.add.reduce(same.view(np.uint8), axis=0, dtype=np.uint8, out=column)
+        counts: Int64[np.ndarray, "class cell"] = np.add.reduceat(columns, self._xs[:-1], axis=1, dtype=np.int64)
+        return counts.T
+
+    def _tabled(self, rows: Shaped[np.ndarray, "y x"]) -> Int64[np.ndarray, "cell class"]:
+        """Count every cell and class at once."""
+        codes = self._classes + 1
+        widths = np.diff(self._xs)
+        cell = np.repeat(np.arange(len(widths)) * codes, widths)
+        counts = np.bincount((np.minimum(rows, self._classes) + cell).ravel(), minlength=len(widths) * codes)
+        return counts.reshape(len(widths), codes)[:, :-1]
+
+    def totals(self) -> Int64[np.ndarray, " class"]:
         """Return the counts of the whole image."""
-        totals: Int64[np.ndarray, " class_and_ignored"] = self._counts.sum(axis=(0, 1))
+        totals: Int64[np.ndarray, " class"] = self._counts.sum(axis=(0, 1))
         return totals
 
     def patches(self, patches: Sequence[Patch]) -> Int64[np.ndarray, "patch class_and_ignored"]:
-        """Return the counts of each patch."""
-        table = np.zeros((len(self._ys), len(self._xs), self._codes), dtype=np.int64)
+        """Return the counts of each patch and, last, its ignored pixels."""
+        table = np.zeros((len(self._ys), len(self._xs), self._classes), dtype=np.int64)
         table[1:, 1:] = self._counts.cumsum(axis=0).cumsum(axis=1)
         windows = np.array([patch.window for patch in patches], dtype=np.int64).reshape(-1, 4)
         top, left = np.searchsorted(self._ys, windows[:, 0]), np.searchsorted(self._xs, windows[:, 1])
         bottom = np.searchsorted(self._ys, windows[:, 0] + windows[:, 2])
         right = np.searchsorted(self._xs, windows[:, 1] + windows[:, 3])
-        return table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+        counts = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+        ignored = windows[:, 2] * windows[:, 3] - counts.sum(axis=1)
+        return np.concatenate([counts, ignored[:, None]], axis=1)
