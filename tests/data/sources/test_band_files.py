@@ -96,14 +96,14 @@ def test_roles_and_regions_of_the_path(tmp_path):
     ]
 
 
-def test_the_grid_is_that_of_the_named_band(tmp_path):
+def test_the_grid_is_that_of_the_finest_band(tmp_path):
     write(tmp_path / "s_coarse.tif", 7, side=4, resolution=60)
     write(tmp_path / "s_fine.tif", 9)
-    (pair,) = BandFilesSource(folder=tmp_path, images="s_{band}.tif", grid="fine").pairs().pairs
+    (pair,) = BandFilesSource(folder=tmp_path, images="s_{band}.tif").pairs().pairs
     header = read_header(pair, georeferenced=True)
-    assert (header.entry.height, header.bands.names) == (8, ("fine", "coarse"))
+    assert (header.entry.height, header.bands.names) == (8, ("coarse", "fine"))
     values = read_image(header.entry, header.entry.grid.whole, header.bands).values
-    assert [np.unique(band).tolist() for band in values] == [[9], [7]]
+    assert [np.unique(band).tolist() for band in values] == [[7], [9]]
 
 
 def test_a_file_with_several_bands_is_no_band(folder):
@@ -123,8 +123,6 @@ def test_nothing_fits(folder):
         BandFilesSource(folder=folder, images="{band}.jp2").pairs()
     with pytest.raises(DataError, match=r"no file matches data\.source\.labels"):
         BandFilesSource(folder=folder, images="bands/*_{band}.tif", labels="*_none.tif").pairs()
-    with pytest.raises(DataError, match='no file is band "B9"; bands are B2, B3'):
-        BandFilesSource(folder=folder, images="bands/*_{band}.tif", labels="bands/*_label.tif", grid="B9").pairs()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +132,6 @@ def test_nothing_fits(folder):
         ({"images": "*_{band}.tif", "labels": "{band}*.tif"}, r"it has no \{band\}"),
         ({"images": "*_{band}.tif", "labels": "*/*.tif"}, "as many stars"),
         ({"images": "*_{band}.tif", "bands": ["a", "a"]}, "names a band twice"),
-        ({"images": "*_{band}.tif", "bands": ["a"], "grid": "b"}, 'is "b", which is not among the bands a'),
     ],
 )
 def test_settings_that_cannot_be(tmp_path, settings, message):

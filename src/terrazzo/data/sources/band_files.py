@@ -46,8 +46,6 @@ class BandFilesSource(Source):
     bands: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """What `{band}` may stand for, in channel order; whatever the names say if not given. Every scene must have them
     all."""
-    grid: str | None = None
-    """Band whose pixels the others are brought onto where their sizes differ; the first if not given."""
     unmatched: Literal["error", "skip"] = "error"
     """What to do with a scene that lacks a band or its label."""
 
@@ -64,8 +62,6 @@ class BandFilesSource(Source):
                 raise ValueError(f'"{self.labels}" needs as many stars as "{self.images}", or none')
         if self.bands is not None and len(set(self.bands)) < len(self.bands):
             raise ValueError(f"`bands` names a band twice: {', '.join(self.bands)}")
-        if self.bands is not None and self.grid is not None and self.grid not in self.bands:
-            raise ValueError(f'`grid` is "{self.grid}", which is not among the bands {", ".join(self.bands)}')
         return self
 
     def pairs(self) -> Listing:
@@ -146,13 +142,8 @@ class BandFilesSource(Source):
         return "/".join(parts) or PurePosixPath(self.images.replace("{band}", "")).stem.strip("_-. ") or "scene"
 
     def _order(self, scenes: Iterable[_Scene]) -> list[str]:
-        """Return the bands of every scene, the one first whose grid counts."""
-        bands = list(self.bands or sorted({band for scene in scenes for band in scene.files}))
-        if self.grid is not None:
-            if self.grid not in bands:
-                raise DataError(f'data.source.grid: no file is band "{self.grid}"; bands are {", ".join(bands)}.')
-            bands.sort(key=lambda band: band != self.grid)
-        return bands
+        """Return the bands of every scene."""
+        return list(self.bands or sorted({band for scene in scenes for band in scene.files}))
 
     def _problems(
         self, scenes: Mapping[Key, _Scene], labels: Mapping[Key, Path], bands: Sequence[str]

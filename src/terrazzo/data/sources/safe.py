@@ -41,10 +41,10 @@ Source: STAC Electro-Optical Extension Specification, common band names; the thr
 """
 
 _BANDS = {
-    "L1C": ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12", "B01", "B09", "B10"),
-    "L2A": ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12", "B01", "B09"),
+    "L1C": tuple(COMMON_NAMES),
+    "L2A": tuple(band for band in COMMON_NAMES if band != "B10"),
 }
-"""Bands of each level, the finest pixels first, since the first file is the grid that all are read on."""
+"""Bands of each level; the surface product has no cirrus band."""
 
 _BAND_FILE = re.compile(r".*_(B(?:0[1-9]|1[0-2]|8A))(?:_(10|20|60)m)?\.jp2", re.IGNORECASE)
 _CLASSES_FILE = re.compile(r".*_SCL(?:_.*)?_(20|60)m\.jp2", re.IGNORECASE)
@@ -146,7 +146,7 @@ class SafeSource(Source):
         )
 
     def _wanted(self, granule: _Granule) -> list[str]:
-        """Return the bands of one tile, the finest first."""
+        """Return the bands of one tile, in their order."""
         of_level = _BANDS[granule.level]
         if self.bands is None:
             return list(of_level)
