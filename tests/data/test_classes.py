@@ -318,7 +318,7 @@ def test_words_of_more_than_254_classes_are_ignored_as_65535():
     ],
 )
 def test_a_word_that_two_classes_claim_is_refused(settings):
-    with pytest.raises(ValidationError, match="label .* claimed by"):
+    with pytest.raises(ValidationError, match=r"label .* claimed by"):
         Classes(**settings)
 
 

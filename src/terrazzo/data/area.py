@@ -16,6 +16,7 @@ AREAS = Table(
     {
         "blocks": "terrazzo.data.areas.blocks:BlockArea",
         "intersection": "terrazzo.data.areas.intersection:IntersectionArea",
+        "polygons": "terrazzo.data.areas.polygons:PolygonArea",
     },
 )
 """Kinds of areas by name; the catalog names them."""

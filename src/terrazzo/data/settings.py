@@ -11,6 +11,7 @@ from terrazzo.data.sources.source import SOURCES, Source
 from terrazzo.data.split_settings import (
     BlockSettings,
     FoldSettings,
+    PolygonSettings,
     Role,
     SetName,
     Share,
@@ -86,6 +87,9 @@ class SplitSettings(Record):
     blocks: BlockSettings | None = None
     """Squares of the ground, each with a role by a hash of its place: images are divided along them. Images whose
     folder says another role than train keep that whole."""
+    polygons: PolygonSettings | None = None
+    """Polygons of a vector file that say which part of the ground has which role: images are divided along them, and
+    what lies in none is ignored, whatever their folders say."""
     folds: FoldSettings | None = None
     """Folds that take turns to select, one by `data.fold`; beside another way, they divide what trains or selects."""
     seed: int = 0
@@ -129,7 +133,7 @@ def _given(settings: SplitSettings) -> list[str]:
 
 
 def _ways(settings: SplitSettings) -> dict[str, object]:
-    return {name: getattr(settings, name) for name in ("lists", "regions", "fractions", "blocks")}
+    return {name: getattr(settings, name) for name in ("lists", "regions", "fractions", "blocks", "polygons")}
 
 
 def _without_classes(schema: dict[str, Any]) -> None:

@@ -8,7 +8,16 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from terrazzo.data.sources.source import SOURCES, Source
 from terrazzo.record import Record, family
 
-__all__ = ["BlockSettings", "FoldSettings", "Role", "SetName", "Share", "ValidationList", "ValidationSettings"]
+__all__ = [
+    "BlockSettings",
+    "FoldSettings",
+    "PolygonSettings",
+    "Role",
+    "SetName",
+    "Share",
+    "ValidationList",
+    "ValidationSettings",
+]
 
 Role = Literal["train", "val", "calibrate", "test"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,6 +80,36 @@ class FoldSettings(Record):
     """Give every fold the same share of each class as nearly as whole groups allow; otherwise of images alone."""
     seed: int = 0
     """Draws another division."""
+
+
+class PolygonSettings(Record):
+    """Polygons that say which part of the ground has which role; what lies in none is ignored."""
+
+    file: Path | None = None
+    """Vector file whose polygons say their role in a field."""
+    field: str = "split"
+    """The field of `file`: train, val, calibrate or test; a polygon where it is empty belongs to nobody."""
+    files: dict[Role, Path] | None = None
+    """A vector file for each role, instead of `file`."""
+    layer: str | None = None
+    """Layer of the files; needed where a file has several."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_file(cls, value: object) -> object:
+        """Accept `polygons: areas.gpkg` for `polygons: {file: areas.gpkg}`."""
+        return {"file": value} if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "PolygonSettings":
+        if (self.file is None) == (not self.files):
+            raise ValueError("give one of `file`, whose polygons say their role in a field, and `files`, one a role")
+        return self
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return (self.file,) if self.file is not None else tuple((self.files or {}).values())
 
 
 class ValidationSettings(Record):

@@ -233,10 +233,12 @@ def area_m2(geometries: Geometries, crs: pyproj.CRS) -> Float64[np.ndarray, " sh
 
     Where coordinates are degrees, a shape counts as flat at the latitude of its middle, on a sphere of 6,371 km radius.
     """
-    areas = np.asarray(shapely.area(geometries), dtype=np.float64)
+    areas: Float64[np.ndarray, " shape"] = np.array(shapely.area(geometries), dtype=np.float64)
     if crs.is_geographic:
         bounds = shapely.bounds(geometries).reshape(-1, 4)
         shrink = np.cos(np.deg2rad((bounds[:, 1] + bounds[:, 3]) / 2))
-        return areas * np.deg2rad(1.0) ** 2 * EARTH_RADIUS_M**2 * shrink
-    factor = float(crs.axis_info[0].unit_conversion_factor) if crs.axis_info else 1.0
-    return areas * factor**2
+        areas *= np.deg2rad(1.0) ** 2 * EARTH_RADIUS_M**2 * shrink
+        return areas
+    factor: float = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    areas *= factor**2
+    return areas

@@ -175,6 +175,15 @@ class VectorFile:
         texts = {name: _texts(table.columns[name][rows[near]]) for name in fields}
         return Shapes(geometries[near], texts, areas[near])
 
+    def distinct(self, field: str) -> tuple[str, ...]:
+        """Return what a field says anywhere in the layer, as text, sorted.
+
+        Raises:
+            DataError: The file is damaged, or the field is missing.
+        """
+        self.require_field(field)
+        return tuple(sorted(set(_texts(read_layer(self._layer, (field,), None).columns[field]))))
+
     def may_touch(self, grid: Grid) -> bool:
         """Return whether the bounds of the whole layer and of a grid have something in common.
 
