@@ -1,0 +1,241 @@
+"""One image and its label, looked at in isolation: every file opened and decoded whole, strip by strip, once."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from jaxtyping import Float32
+
+from terrazzo.data.band_selection import select_bands
+from terrazzo.data.catalog import ImageEntry
+from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.reading import ImageFiles
+from terrazzo.data.settings import DataSettings
+from terrazzo.data.sources.headers import Header, read_header
+from terrazzo.data.sources.source import Pair
+from terrazzo.data.statistics import Moments, MomentSum
+from terrazzo.data.verify.duplicates import thumbnail
+from terrazzo.data.verify.files import damage, decode_whole, reason, strips, unfit, unreadable
+from terrazzo.data.verify.finding import Finding
+from terrazzo.data.verify.footprints import outline
+from terrazzo.data.verify.label_faults import LabelFaults
+from terrazzo.data.verify.reduction import Reduction
+from terrazzo.data.verify.settings import VerifySettings
+from terrazzo.data.verify.shift import Shift, find_shift
+from terrazzo.errors import DataError, LabelError, TerrazzoError
+from terrazzo.geo.bands import Bands
+from terrazzo.geo.grid import Window
+from terrazzo.geo.raster import Raster, RasterFile
+
+__all__ = ["Examined", "examine"]
+
+SAMPLED = 4
+"""Every so many rows and columns enter the statistics of the bands."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is known of one image after a look at all of its pixels.
+
+    Attributes:
+        pair: Its files.
+        findings: What is wrong with it.
+        broken: Whether a file of it cannot be read, so that the pair is of no use.
+        header: What its headers say; None where they cannot be read or do not fit.
+        moments: Of its selected bands, over a sample of the valid pixels.
+        class_pixels: Labelled and valid pixels of each class.
+        picture: Thumbnail for finding twins; None where it is too even, or was not looked at.
+        corners: Outline of its measured part in pixels, as (x, y).
+    """
+
+    pair: Pair
+    findings: tuple[Finding, ...]
+    broken: bool = False
+    header: Header | None = None
+    moments: Moments | None = None
+    class_pixels: tuple[int, ...] = ()
+    picture: Float32[np.ndarray, "32 32"] | None = None
+    corners: tuple[tuple[float, float], ...] = ()
+
+
+def examine(pair: Pair, data: DataSettings, settings: VerifySettings) -> Examined:
+    """Open and decode all files of an image; whatever is wrong becomes a finding, and nothing is raised for it.
+
+    Args:
+        pair: The files.
+        data: Which bands and classes are used.
+        settings: What to look for.
+    """
+    # Damaged JPEG data is only warned of by default, and comes out grey.
+    with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True):
+        paths = tuple(dict.fromkeys(pair.all_files))
+        lost = [finding for path in paths if (finding := damage(path)) is not None]
+        if lost:
+            others = [path for path in _rasters(pair) if str(path) not in {finding.file for finding in lost}]
+            return Examined(pair, (*lost, *decode_whole(others)), broken=True)
+        try:
+            header = read_header(pair, georeferenced=data.source.georeferenced)
+        except TerrazzoError as error:
+            return _unopened(pair, error)
+        return _Look(pair, header, data, settings).result()
+
+
+def _rasters(pair: Pair) -> list[Path]:
+    """Return the files of a pair that are rasters by themselves, each once."""
+    labels = pair.label.files if isinstance(pair.label, RasterLabel) else ()
+    mask = () if pair.mask is None else (pair.mask.file,)
+    return list(dict.fromkeys((pair.image, *pair.extra, *labels, *mask)))
+
+
+def _unopened(pair: Pair, error: TerrazzoError) -> Examined:
+    """Tell files that cannot be read from files that can, but do not fit each other."""
+    unreadable = decode_whole(_rasters(pair))
+    if unreadable:
+        return Examined(pair, tuple(unreadable), broken=True)
+    return Examined(pair, (unfit(pair, error),))
+
+
+class _Look:
+    """The one pass over an image whose headers are sound."""
+
+    def __init__(self, pair: Pair, header: Header, data: DataSettings, settings: VerifySettings) -> None:
+        self._pair = pair
+        self._header = header
+        self._classes = data.classes
+        self._checks = settings.checks
+        self._shift_px = settings.shift_px
+        self._bands, self._entry = _selected(header, data)
+        self._findings: list[Finding] = []
+        self._decoded = {"image": True, "label": header.entry.label is not None}
+        self._moments = MomentSum(len(self._bands))
+        self._small = Reduction(self._entry.height, self._entry.width)
+        self._valid = 0
+        self._range: tuple[float, float] | None = None
+
+    def result(self) -> Examined:
+        """Stream the image and its label, and return what is known."""
+        entry = self._entry
+        faults = None
+        with ExitStack() as opened:
+            files = opened.enter_context(ImageFiles(entry))
+            if entry.label is not None:
+                area = entry.area.open(entry.grid) if entry.area else None
+                faults = LabelFaults(opened.enter_context(entry.label.open(entry.grid)), area, self._classes)
+            for strip in strips(entry.grid.whole, files.block_shape[0], row_bytes=_row_bytes(entry, self._bands)):
+                self._add(strip, files, faults)
+        whole = self._decoded["image"]
+        if whole:
+            self._about_values()
+        if faults is not None and entry.label is not None and self._decoded["label"]:
+            self._findings += faults.findings(str(entry.label.file)) if whole else []
+            self._about_reference(entry)
+        view = self._small.result()
+        if "shifts" in self._checks and all(self._decoded.values()):
+            self._about_shift(find_shift(view))
+        corners = outline(view.valid, factor=view.factor, height=entry.height, width=entry.width)
+        return Examined(
+            pair=self._pair,
+            findings=tuple(self._findings),
+            broken=any(finding.check == "unreadable" for finding in self._findings),
+            header=self._header,
+            moments=self._moments.result(),
+            class_pixels=faults.class_pixels if faults is not None else (),
+            picture=thumbnail(view) if "duplicates" in self._checks and whole else None,
+            corners=corners if entry.crs and whole else (),
+        )
+
+    def _add(self, strip: Window, files: ImageFiles, faults: LabelFaults | None) -> None:
+        """Decode one strip of both; after damage in one, the other is still decoded to its end."""
+        raster = target = None
+        if self._decoded["image"]:
+            try:
+                raster = files.read(strip, self._bands)
+            except DataError as error:
+                self._stop("image", self._entry.files, error)
+        if faults is not None and self._decoded["label"] and self._entry.label is not None:
+            try:
+                target = faults.decode(strip)
+            except DataError as error:
+                self._stop("label", self._entry.label.files, error)
+        if raster is None:
+            return
+        self._measure(strip, raster)
+        if faults is not None and target is not None:
+            faults.count(strip, target, raster.valid)
+            if "shifts" in self._checks:
+                self._small.add_label(strip.y, target, self._classes.ignore)
+
+    def _measure(self, strip: Window, raster: Raster) -> None:
+        """Gather what is said of the image's values."""
+        self._small.add(strip.y, raster.values, raster.valid)
+        few = (slice(None, None, SAMPLED), slice(None, None, SAMPLED))
+        self._moments.add(raster.values[:, *few], raster.valid[few])
+        everywhere = bool(raster.valid.all())
+        self._valid += raster.valid.size if everywhere else int(raster.valid.sum())
+        measured = raster.values if everywhere else raster.values[:, raster.valid]
+        if measured.size and (self._range is None or self._range[0] == self._range[1]):
+            ends = (float(measured.min()), float(measured.max()))
+            known = self._range or ends
+            self._range = min(known[0], ends[0]), max(known[1], ends[1])
+
+    def _stop(self, part: str, paths: Sequence[Path], error: DataError) -> None:
+        """Note why a part cannot be decoded to its end."""
+        self._decoded[part] = False
+        path = next((path for path in paths if str(error).startswith(str(path))), paths[0])
+        if isinstance(error, LabelError):
+            to_do = "check data.classes (labels, values, colours)"
+            self._findings.append(Finding(str(path), "error", "unlisted", reason(error, path), to_do))
+        else:
+            self._findings.append(unreadable(path, error))
+
+    def _about_values(self) -> None:
+        file = str(self._pair.image)
+        if not self._valid:
+            what = "no pixel is valid: all are nodata, masked or transparent"
+            self._findings.append(Finding(file, "error", "empty", what, "check its nodata value, or leave it out"))
+        elif self._range is not None and self._range[0] == self._range[1]:
+            what = f"every pixel of every band is {self._range[0]:g}"
+            self._findings.append(Finding(file, "warning", "constant", what, "check how it was written"))
+
+    def _about_reference(self, entry: ImageEntry) -> None:
+        """Tell a label without reference system on an image with one, or the other way round."""
+        if not isinstance(entry.label, RasterLabel):
+            return
+        for path in entry.label.files:
+            with RasterFile(path) as file:
+                if (file.grid.crs is None) != (entry.crs is None):
+                    lacking, other = ("it", "its image") if file.grid.crs is None else ("its image", "it")
+                    what = f"{other} has a coordinate reference system and {lacking} has none: pixels were matched by number"
+                    to_do = "make sure that both begin at the same corner, or write the reference system into both"
+                    self._findings.append(Finding(str(path), "warning", "crs", what, to_do))
+
+    def _about_shift(self, shift: Shift | None) -> None:
+        if shift is None or not shift.significant or shift.length_px < self._shift_px or self._entry.label is None:
+            return
+        down = f"{abs(shift.down_px):.0f} pixels {'down' if shift.down_px > 0 else 'up'}"
+        right = f"{abs(shift.right_px):.0f} pixels to the {'right' if shift.right_px > 0 else 'left'}"
+        what = (
+            f"its borders meet the image's edges best when moved {down} and {right} "
+            f"({shift.agreement:.1f} standard errors better than where it lies)"
+        )
+        to_do = "look at both together; where it is so, move the label"
+        self._findings.append(Finding(str(self._entry.label.file), "hint", "shift", what, to_do))
+
+
+def _selected(header: Header, data: DataSettings) -> tuple[Bands, ImageEntry]:
+    """Return the bands that are used, under the names that this image gives them; all where it lacks one."""
+    try:
+        bands, positions = select_bands(header, data.bands)
+    except TerrazzoError:
+        return header.bands, header.entry
+    stack = tuple(
+        header.entry.stack[position]._replace(name=band.name) for band, position in zip(bands, positions, strict=True)
+    )
+    return bands, replace(header.entry, stack=stack)
+
+
+def _row_bytes(entry: ImageEntry, bands: Bands) -> int:
+    return entry.width * sum(np.dtype(band.dtype).itemsize for band in bands)

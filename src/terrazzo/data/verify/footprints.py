@@ -1,0 +1,163 @@
+"""Where images lie on the ground: footprints that overlap across splits, and how far splits are apart."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio.warp
+import shapely
+from jaxtyping import Float32, Float64
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+
+from terrazzo.errors import DataError
+from terrazzo.geo.grid import Grid
+
+__all__ = ["Footprint", "Overlap", "distances_m", "ground", "outline", "overlaps"]
+
+EDGE_POINTS = 8
+"""Points along each edge of an outline, so that it keeps its shape in another projection."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Where the measured part of an image lies.
+
+    Attributes:
+        image_id: The image.
+        file: Its file.
+        split: Its role.
+        shape: Polygon in metres, (east, north).
+    """
+
+    image_id: str
+    file: str
+    split: str
+    shape: shapely.Polygon
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Two images of different splits that show the same ground.
+
+    Attributes:
+        first: One image.
+        second: The other.
+        share: Common area as a share of the smaller footprint.
+        square_m: Common area in square metres.
+    """
+
+    first: Footprint
+    second: Footprint
+    share: float
+    square_m: float
+
+
+def outline(valid: Float32[np.ndarray, "y x"], *, factor: int, height: int, width: int) -> tuple[tuple[float, float], ...]:
+    """Return the convex outline of an image's measured cells in its pixels, as (x, y); empty where nothing is measured.
+
+    Args:
+        valid: Share of each cell that is valid.
+        factor: Pixels of a cell's side.
+        height: Rows of the image.
+        width: Columns of the image.
+    """
+    rows = np.flatnonzero((valid > 0).any(axis=1))
+    if not len(rows):
+        return ()
+    seen = valid[rows] > 0
+    left = seen.argmax(axis=1)
+    right = seen.shape[1] - seen[:, ::-1].argmax(axis=1)
+    corners = [
+        (min(float(x * factor), width), min(float(y * factor), height))
+        for row, begin, end in zip(rows.tolist(), left.tolist(), right.tolist(), strict=True)
+        for y in (row, row + 1)
+        for x in (begin, end)
+    ]
+    hull = shapely.MultiPoint(corners).convex_hull
+    return tuple((float(x), float(y)) for x, y in hull.exterior.coords[:-1])
+
+
+def ground(places: Sequence[tuple[Grid, Sequence[tuple[float, float]]]]) -> list[shapely.Polygon]:
+    """Bring outlines into one projection in metres around their common centre.
+
+    Args:
+        places: Grid with a coordinate reference system, and outline in its pixels, of each image.
+
+    Returns:
+        Polygons in metres (east, north), azimuthal equidistant around the mean of all centres.
+
+    Raises:
+        DataError: A reference system has no way to longitude and latitude.
+    """
+    degrees = CRS.from_epsg(4326)
+    lonlat: list[Float64[np.ndarray, "point 2"]] = []
+    for grid, corners in places:
+        dense = _dense(np.array(corners, dtype=np.float64))
+        a, b, c, d, e, f = grid.transform[:6]
+        east, north = a * dense[:, 0] + b * dense[:, 1] + c, d * dense[:, 0] + e * dense[:, 1] + f
+        try:
+            found = rasterio.warp.transform(grid.crs, degrees, east, north)
+        except RasterioError as error:
+            raise DataError(f"{grid.crs} cannot be brought to longitude and latitude: {error}.") from error
+        lonlat.append(np.array(found[:2], dtype=np.float64).T)
+    centre = np.mean([points.mean(axis=0) for points in lonlat], axis=0)
+    local = CRS.from_proj4(f"+proj=aeqd +lon_0={centre[0]:.8f} +lat_0={centre[1]:.8f} +datum=WGS84 +units=m")
+    polygons = []
+    for points in lonlat:
+        east, north = rasterio.warp.transform(degrees, local, points[:, 0], points[:, 1])[:2]
+        polygons.append(shapely.make_valid(shapely.Polygon(np.column_stack([east, north]))))
+    return polygons
+
+
+def _dense(corners: Float64[np.ndarray, "corner 2"]) -> Float64[np.ndarray, "point 2"]:
+    """Set further points along the edges."""
+    steps = np.arange(EDGE_POINTS)[:, None] / EDGE_POINTS
+    edges = zip(corners, np.roll(corners, -1, axis=0), strict=True)
+    return np.concatenate([begin + steps * (end - begin) for begin, end in edges])
+
+
+def overlaps(footprints: Sequence[Footprint], *, least_share: float) -> list[Overlap]:
+    """Return pairs of images of different splits that share ground, the largest share first.
+
+    Args:
+        footprints: Of all images; parts of one file are divided on purpose and never compared.
+        least_share: Share of the smaller footprint from which on an overlap counts.
+    """
+    shapes = [one.shape for one in footprints]
+    tree = shapely.STRtree(shapes)
+    found = []
+    for here, there in tree.query(shapes, predicate="intersects").T.tolist():
+        first, second = footprints[here], footprints[there]
+        if here >= there or first.split == second.split or first.file == second.file:
+            continue
+        area = float(first.shape.intersection(second.shape).area)
+        share = area / max(min(first.shape.area, second.shape.area), 1e-12)
+        if area > 0 and share >= least_share:
+            found.append(Overlap(first, second, share, area))
+    return sorted(found, key=lambda one: (-one.share, one.first.file, one.second.file))
+
+
+def distances_m(footprints: Sequence[Footprint]) -> Mapping[tuple[str, str], tuple[float, str, str]]:
+    """Return for each two splits their smallest distance in metres, and the files that are so near.
+
+    Args:
+        footprints: Of all images; parts of one file are not compared.
+    """
+    by_split: dict[str, list[Footprint]] = {}
+    for one in footprints:
+        by_split.setdefault(one.split, []).append(one)
+    found: dict[tuple[str, str], tuple[float, str, str]] = {}
+    for first, second in itertools.combinations(by_split, 2):
+        tree = shapely.STRtree([one.shape for one in by_split[second]])
+        nearest: tuple[float, str, str] | None = None
+        for one in by_split[first]:
+            for position in tree.query_nearest(one.shape, all_matches=True).tolist():
+                other = by_split[second][position]
+                distance = float(one.shape.distance(other.shape))
+                if one.file != other.file and (nearest is None or distance < nearest[0]):
+                    nearest = (distance, one.file, other.file)
+        if nearest is not None:
+            found[first, second] = nearest
+    return found
