@@ -162,19 +162,25 @@ class ImageFiles:
         """
         entry = self._entry
         places = self._places(bands)
-        values: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
+        planes: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
+        values: Shaped[np.ndarray, "band y x"] | None = None
         valid: Bool[np.ndarray, "y x"] = np.ones((window.height, window.width), dtype=bool)
         for file, wanted, own in self._parts(places, bands):
             part = file.read(window, own)
+            # All bands of one file come in their order: to stack them again would only copy the image.
+            values = part.values if len(wanted) == len(places) else None
             valid &= part.valid
             for channel, plane in zip(wanted, part.values, strict=True):
-                values[channel] = plane
+                planes[channel] = plane
+        if values is None:
+            values = np.stack(planes)
         if bands.collar is not None:
-            valid &= ~bands.collar.missing(np.stack(values))
+            valid &= ~bands.collar.missing(values)
         if entry.mask is not None and self.mask is not None:
             valid &= entry.mask.valid(self.mask, window)
-        converted = [_converted(plane, place) for plane, place in zip(values, places, strict=True)]
-        return Raster(np.stack(converted), valid, entry.grid.window(window), bands)
+        if any((place.gain, place.bias) != (1, 0) for place in places):
+            values = np.stack([_converted(plane, place) for plane, place in zip(planes, places, strict=True)])
+        return Raster(values, valid, entry.grid.window(window), bands)
 
     def never_missing(self, bands: Bands) -> bool:
         """Return whether every pixel is measured in all these bands, as far as that can be told without reading any."""
