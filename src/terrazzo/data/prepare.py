@@ -1,7 +1,7 @@
 """From settings to prepared data: list, check, cut, count and measure, once, and only what has changed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,20 @@ import pandas as pd
 
 from terrazzo.data.band_selection import select_bands, with_bands
 from terrazzo.data.catalog import Catalog, ImageEntry
+from terrazzo.data.dividing import divide
 from terrazzo.data.facts import FACTS_FILE, load_facts, save_facts
 from terrazzo.data.findings import count_roles, find_warnings, require_listed
+from terrazzo.data.folds import assign_folds
 from terrazzo.data.measuring import ImageFacts, measure_image
 from terrazzo.data.patches import Patch, PatchIndex, cut
 from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepared, save_prepared
 from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings
 from terrazzo.data.sources.headers import Header, header_notes, read_header
 from terrazzo.data.sources.source import Pair
+from terrazzo.data.split_table import SPLITS_FILE, write_splits
 from terrazzo.data.splits import assign_splits
 from terrazzo.data.statistics import Moments, merge, normalisation_of
+from terrazzo.data.validation_sets import SET_PREFIX, list_set, validation_sets
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.progress import Listener, Progress, silent
@@ -50,10 +54,14 @@ def prepare_data(
         LockedError: Another process prepares the same folder.
     """
     listing = data.source.pairs()
-    pairs, notes = assign_splits(listing.pairs, data.split)
+    pairs, notes = assign_splits(listing.pairs, data.split, folded=data.fold is not None)
     if not pairs:
         raise DataError(f"no image is left: {'; '.join((*listing.notes, *notes))}.")
-    task = _Task(data, tuple(pairs), (*listing.notes, *notes), prepare.folder.absolute())
+    sets = {name: list_set(name, settings) for name, settings in validation_sets(data).items()}
+    pairs += [pair for one in sets.values() for pair in one.pairs]
+    notes += [note for one in sets.values() for note in one.notes]
+    said = {pair.image_id: pair.split for pair in listing.pairs}
+    task = _Task(data, tuple(pairs), (*listing.notes, *notes), prepare.folder.absolute(), said)
     prepared = None if force else task.unchanged()
     if prepared is None:
         with locked(task.folder):
@@ -83,6 +91,7 @@ class _Task:
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...]
     folder: Path
+    said: Mapping[str, str | None]
 
     def inputs(self) -> str:
         """Return a hash of the settings and of every file's path, size and time."""
@@ -108,21 +117,26 @@ class _Task:
         with Progress("prepare", listener=listener, total=len(self.pairs), unit="images") as progress:
             headers = self._headers()
             bands, positions = select_bands(headers[0], self.data.bands, collar=self.data.collar)
-            entries = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
+            whole = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
+            entries, notes = divide(whole, self.data)
             cuts = [_patches(entry, self.data.patch) for entry in entries]
             facts = self._facts(entries, cuts, bands, force=force, progress=progress)
             require_listed(self.data.classes, entries, facts)
-            prepared = self._prepared(entries, cuts, facts, bands, notes=header_notes(headers))
+            if self.data.fold is not None:
+                entries = assign_folds(entries, facts, self.data.split.folds, self.data.fold)
+            prepared = self._prepared(entries, cuts, facts, bands, notes=[*header_notes(headers), *notes])
             for warning in prepared.warnings:
                 progress.note(warning)
+            write_splits(self.folder / SPLITS_FILE, entries, self.data, self.said)
             save_prepared(prepared, inputs=inputs)
         return prepared
 
     def _headers(self) -> list[Header]:
-        georeferenced, resolution_m = self.data.source.georeferenced, self.data.resolution_m
+        sources = {f"{SET_PREFIX}{name}": one.source for name, one in validation_sets(self.data).items()}
 
         def read(pair: Pair) -> Header:
-            return read_header(pair, georeferenced=georeferenced, resolution_m=resolution_m)
+            source = sources.get(pair.split or "", self.data.source)
+            return read_header(pair, georeferenced=source.georeferenced, resolution_m=self.data.resolution_m)
 
         with ThreadPoolExecutor(_threads()) as pool:
             return list(pool.map(read, self.pairs))
@@ -168,7 +182,9 @@ class _Task:
             facts = list(progress.each(pool.map(find, range(len(entries)))))
         finally:
             pool.shutdown(cancel_futures=True)
-        save_facts(self.folder / FACTS_FILE, dict(zip(keys, facts, strict=True)))
+        # With a guard, areas of blocks depend on which fold selects: what was found for the others stays known.
+        kept = known if self.data.split.folds is not None and self.data.split.blocks is not None else {}
+        save_facts(self.folder / FACTS_FILE, {**kept, **dict(zip(keys, facts, strict=True))})
         return facts
 
     def _prepared(
@@ -206,7 +222,12 @@ class _Task:
     def _fingerprint(self, entries: Sequence[ImageEntry], facts: Sequence[ImageFacts], bands: Bands) -> str:
         """Return a hash of what is learned from, wherever it lies and whenever it was written."""
         images = [
-            [*(e.image_id, e.split, e.region, e.height, e.width, e.bytes), f.class_pixels, f.ignored, vars(f.moments)]
+            [
+                *(e.image_id, e.split, e.fold, e.region, e.height, e.width, e.bytes),
+                f.class_pixels,
+                f.ignored,
+                vars(f.moments),
+            ]
             for e, f in zip(entries, facts, strict=True)
         ]
         settings = self.data.model_dump(mode="json", include={"classes", "patch", "max_ignored_share"})

@@ -18,11 +18,19 @@ DEFAULT_FRACTIONS: dict[Role, float] = {"train": 0.8, "val": 0.2}
 """Shares where neither the settings nor the folders say anything."""
 
 
-def assign_splits(pairs: Sequence[Pair], settings: SplitSettings) -> tuple[list[Pair], list[str]]:
+def assign_splits(
+    pairs: Sequence[Pair], settings: SplitSettings, *, folded: bool = False
+) -> tuple[list[Pair], list[str]]:
     """Give every image its role.
 
+    Args:
+        pairs: Images.
+        settings: How roles are given.
+        folded: Whether folds divide later what trains or selects.
+
     Returns:
-        Images with a role, in the order given, and sentences about what was left out or assumed.
+        Images with a role, or without one where blocks or folds give it once the images are known, in the order given,
+        and sentences about what was left out or assumed.
 
     Raises:
         DataError: A list names an unknown image or one that another list names; a region is unknown; some folders say
@@ -34,6 +42,8 @@ def assign_splits(pairs: Sequence[Pair], settings: SplitSettings) -> tuple[list[
         return _by_regions(pairs, settings.regions)
     if settings.fractions is not None:
         return _by_fractions(pairs, settings.fractions, settings.seed)
+    if settings.blocks is not None or settings.polygons is not None or folded:
+        return list(pairs), []
     silent = [pair for pair in pairs if pair.split is None]
     if not silent:
         return list(pairs), []
