@@ -48,7 +48,7 @@ class Collar(Record):
     def missing(self, values: Shaped[np.ndarray, "band y x"]) -> Bool[np.ndarray, "y x"]:
         """Return the pixels of which every band lies within the tolerance of the value."""
         low, high = self.value - self.nodata_tolerance, self.value + self.nodata_tolerance
-        return np.all((values >= low) & (values <= high), axis=0)
+        return np.asarray(((values >= low) & (values <= high)).all(axis=0))
 
 
 class Bands(Record):

@@ -25,6 +25,8 @@ class RasterLabel(Label):
     """Name of this kind."""
     rasters: Annotated[tuple[Path, ...], Field(min_length=1)]
     """Files; where several hold a pixel, the first that says something there counts."""
+    may_miss: bool = False
+    """Whether an image that no file covers is taken as one without label, rather than refused."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -41,7 +43,7 @@ class RasterLabel(Label):
         with ExitStack() as opened:
             files = [opened.enter_context(RasterFile(path, onto=grid, resampling="nearest")) for path in self.rasters]
             covering = [file for file in files if file.overlaps]
-            if not covering:
+            if not covering and not self.may_miss:
                 places = "; ".join(f"{file.path} covers {file.own_grid.describe_bounds()}" for file in files[:3])
                 more = f" (and {len(files) - 3} files more)" if len(files) > 3 else ""
                 raise DataError(
@@ -52,24 +54,25 @@ class RasterLabel(Label):
         for file in files:
             if file not in covering:
                 file.close()
-        return RasterLabelReader(covering)
+        return RasterLabelReader(covering, grid)
 
 
 class RasterLabelReader(LabelReader):
     """Open label rasters.
 
     Args:
-        files: On the image's grid, at least one; the first that says something counts.
+        files: On the image's grid; the first that says something counts.
+        grid: The image's grid.
 
     Attributes:
         block_shape: Rows and columns that are decoded together.
         warped: Paths of the files whose pixels are brought onto the image's.
     """
 
-    def __init__(self, files: Sequence[RasterFile]) -> None:
+    def __init__(self, files: Sequence[RasterFile], grid: Grid) -> None:
         self._files = tuple(files)
-        heights, widths = zip(*(file.block_shape for file in files), strict=True)
-        self.block_shape = (max(heights), max(widths))
+        shapes = [file.block_shape for file in files] or [grid.shape]
+        self.block_shape = (max(height for height, _ in shapes), max(width for _, width in shapes))
         self.warped = tuple(file.path for file in files if file.warped)
 
     def decode(self, window: Window, classes: Classes) -> Decoded:

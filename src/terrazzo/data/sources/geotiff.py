@@ -1,19 +1,89 @@
-"""Georeferenced scenes, each with a label raster on the same grid."""
+"""Georeferenced scenes: each with a label of its own, or all with labels that lie anywhere and cover them."""
 
+import glob
+from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
+from pydantic import model_validator
+
+from terrazzo.data.labels.label import Label
+from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.pairing import PairedSource
+from terrazzo.data.sources.source import Listing, Pair
+from terrazzo.errors import DataError
 
 __all__ = ["GeotiffSource"]
 
 
 class GeotiffSource(PairedSource):
-    """Scenes with label rasters of the same size, transform and coordinate reference system."""
+    """Scenes that say where they lie, with label rasters in any coordinate reference system, resolution and extent."""
 
     name: Literal["geotiff"] = "geotiff"
     """Name of this source."""
+    label_rasters: tuple[Path, ...] = ()
+    """Rasters that label all scenes, instead of a label for each: paths, or patterns such as "cover/*.tif". Where several
+    hold a pixel, the first that says something counts. Without `images`, every other raster in the folder is a scene."""
+    unlabelled: bool = False
+    """Keep scenes without label too; nothing is learned from them."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "GeotiffSource":
+        if self.label_rasters and self.labels is not None:
+            raise ValueError("give `labels`, one for each scene, or `label_rasters`, for all of them, not both")
+        return self
 
     @property
     def georeferenced(self) -> bool:
-        """Yes: a scene or label without a coordinate reference system is an error."""
+        """Yes: a scene without a coordinate reference system is an error."""
         return True
+
+    @property
+    def labelled_beside(self) -> bool:
+        """Whether each scene must have a label file of its own."""
+        return not (self.label_rasters or self.unlabelled)
+
+    def label_of(self, image: Path) -> Label | None:
+        """Return what labels a scene instead of a label file of its own; None where nothing does.
+
+        Args:
+            image: Absolute path of the scene.
+
+        Raises:
+            DataError: A label raster does not exist.
+        """
+        return RasterLabel(rasters=self._shared, may_miss=self.unlabelled) if self._shared else None
+
+    def pairs(self) -> Listing:
+        """List scenes with their labels, opening none of them.
+
+        Raises:
+            DataError: Nothing is there, or scenes and labels do not match.
+            ConfigError: A pattern holds an unknown word.
+        """
+        listing = super().pairs()
+        shared = {path.resolve() for path in self._shared}
+        scenes = [pair for pair in listing.pairs if pair.image.resolve() not in shared]
+        if not scenes:
+            raise DataError(f"{self.folder} holds no scene beside the label rasters.")
+        return Listing(tuple(scenes), (*listing.notes, *_bare(scenes)))
+
+    @cached_property
+    def _shared(self) -> tuple[Path, ...]:
+        """The label rasters, patterns resolved."""
+        found: dict[Path, None] = {}
+        for path in self.label_rasters:
+            named = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
+            if not named:
+                raise DataError(f"data.source.label_rasters: there is no file {path}.")
+            found |= dict.fromkeys(item.absolute() for item in named)
+        return tuple(found)
+
+
+def _bare(scenes: list[Pair]) -> tuple[str, ...]:
+    """Return a note about scenes without label."""
+    bare = [pair.image_id for pair in scenes if pair.label is None]
+    if not bare:
+        return ()
+    shown = ", ".join(bare[:5]) + (" ..." if len(bare) > 5 else "")
+    return (f"{len(bare)} of {len(scenes)} scenes have no label, and nothing is learned from them ({shown})",)

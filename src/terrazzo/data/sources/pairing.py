@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from terrazzo.data.labels.label import Label
 from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.pattern import Pattern, raster_files
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
@@ -54,7 +55,9 @@ class PairedSource(Source):
 
     @model_validator(mode="after")
     def _both_patterns(self) -> "PairedSource":
-        if (self.images is None) != (self.labels is None):
+        if self.images is None and self.labels is not None:
+            raise ValueError("give both `images` and `labels`, or neither")
+        if self.images is not None and self.labels is None and self.labelled_beside:
             raise ValueError("give both `images` and `labels`, or neither")
         for text in (self.labels, *(self.extra if self.images else ())):
             if text is not None and self.images and Pattern(text).stars != Pattern(self.images).stars:
@@ -66,6 +69,19 @@ class PairedSource(Source):
     def georeferenced(self) -> bool:
         """Whether images and labels must have a coordinate reference system."""
 
+    @property
+    def labelled_beside(self) -> bool:
+        """Whether each image must have a label file of its own."""
+        return True
+
+    def label_of(self, image: Path) -> Label | None:
+        """Return what labels an image instead of a label file of its own; None where nothing does.
+
+        Args:
+            image: Absolute path.
+        """
+        return None
+
     def pairs(self) -> Listing:
         """List images with their labels, opening none of them.
 
@@ -75,38 +91,50 @@ class PairedSource(Source):
         """
         folder = self.folder.absolute()
         files = raster_files(folder)
-        if self.images is not None and self.labels is not None:
-            images, others = _by_patterns(files, self.images, (self.labels, *self.extra))
+        if self.images is not None:
+            patterns = self.extra if self.labels is None else (self.labels, *self.extra)
+            images, others = _by_patterns(files, self.images, patterns)
+            if self.labels is None:
+                others = [{}, *others]
         else:
             images, others = _by_folders(files, self.extra)
+            if not self.labelled_beside and not images and not self.extra:
+                images = {(path,): _Found(path, str(PurePosixPath(path).with_suffix("")), None, None) for path in files}
         if not images:
             raise DataError(self._nothing_found(files))
         return self._join(images, others)
 
     def _join(self, images: Mapping[Key, _Found], others: Sequence[Mapping[Key, _Found]]) -> Listing:
-        kinds = ("label", *(f'file of "{text}"' for text in self.extra))
-        problems: list[str] = []
-        for kind, other in zip(kinds, others, strict=True):
-            problems += _unmatched(f"no {kind}", [found for key, found in images.items() if key not in other])
-        lonely = [found for key, found in others[0].items() if key not in images]
+        folder = self.folder.absolute()
+        elsewhere = {key: self.label_of(folder / image.path) for key, image in images.items()}
+        # What labels all images may well lie in a folder called labels.
+        own = {} if any(elsewhere.values()) else others[0]
+        labels = {
+            key: RasterLabel(rasters=(folder / own[key].path,)) if key in own else label
+            for key, label in elsewhere.items()
+        }
+        bare = [image for key, image in images.items() if labels[key] is None]
+        problems = _unmatched("no label", bare) if self.labelled_beside else []
+        for text, other in zip(self.extra, others[1:], strict=True):
+            problems += _unmatched(f'no file of "{text}"', [found for key, found in images.items() if key not in other])
+        lonely = [found for key, found in own.items() if key not in images]
         problems += _unmatched("no image", lonely, what="label")
         if problems and self.unmatched == "error":
             raise DataError(
                 f"{self.folder}: {'; '.join(problems)}. Check the names, the patterns (data.source.images, "
                 "data.source.labels), or set data.source.unmatched: skip."
             )
-        folder = self.folder.absolute()
         pairs = [
             Pair(
                 image_id=found.name,
                 image=folder / found.path,
-                label=RasterLabel(rasters=(folder / others[0][key].path,)),
+                label=labels[key],
                 extra=tuple(folder / other[key].path for other in others[1:]),
                 split=found.split,
                 region=found.region,
             )
             for key, found in images.items()
-            if all(key in other for other in others)
+            if all(key in other for other in others[1:]) and not (self.labelled_beside and labels[key] is None)
         ]
         if not pairs:
             raise DataError(f"{self.folder}: no image has a label: {'; '.join(problems)}.")
