@@ -15,6 +15,7 @@ LABELS = Table(
     {
         "cityscapes": "terrazzo.data.labels.cityscapes:CityscapesLabel",
         "raster": "terrazzo.data.labels.raster:RasterLabel",
+        "vector": "terrazzo.data.labels.vector:VectorLabel",
     },
 )
 """Kinds of labels by name; the catalog names them, so that reading a patch needs no source."""
