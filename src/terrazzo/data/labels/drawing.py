@@ -4,7 +4,6 @@ Which pixels a shape covers is a matter of `terrazzo.data.labels.shapes`; here t
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
@@ -54,16 +53,16 @@ class DrawnReader(LabelReader):
     """A label made of shapes whose classes are known by name.
 
     Args:
-        file: The file that messages name.
+        where: File, and place in it, that messages begin with.
         grid: Pixels of the image.
         shapes: Each with the name of its class, in the order in which they are drawn.
         background: What stands where no shape is; see `ground_class`.
     """
 
-    def __init__(self, file: Path, grid: Grid, shapes: Sequence[tuple[Shape, str]], *, background: str) -> None:
+    def __init__(self, where: str, grid: Grid, shapes: Sequence[tuple[Shape, str]], *, background: str) -> None:
         # Drawing costs little beside finding what to draw, so that an image that fits is best drawn whole.
         self.block_shape = (grid.height, grid.width)
-        self._file = file
+        self._where = where
         self._background = background
         self._names = tuple(dict.fromkeys(name for _, name in shapes))
         numbers = {name: number for number, name in enumerate(self._names)}
@@ -76,7 +75,7 @@ class DrawnReader(LabelReader):
             found = [classes.number_of(name) for name in names]
             codes = [*found, ground_class(self._background, classes)]
         except LabelError as error:
-            raise LabelError(f"{self._file}: {error}") from error
+            raise LabelError(f"{self._where}: {error}") from error
         drawn = self._drawing.draw(window, ground=len(names), dtype=np.min_scalar_type(len(names)))
         unlisted: dict[str, int] = {}
         if None in codes:
@@ -87,7 +86,7 @@ class DrawnReader(LabelReader):
                 if codes[number] is None and visible[number]
             }
             if unlisted and classes.unlisted == "error":
-                raise LabelError(f"{self._file}: {classes.describe_unlisted(unlisted)}")
+                raise LabelError(f"{self._where}: {classes.describe_unlisted(unlisted)}")
         other = 0 if classes.unlisted == "background" else classes.ignore
         table = np.array([other if code is None else code for code in codes])
         kind = np.uint8 if classes.ignore == 255 else np.uint16

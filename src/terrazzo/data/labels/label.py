@@ -14,6 +14,7 @@ LABELS = Table(
     "labels",
     {
         "cityscapes": "terrazzo.data.labels.cityscapes:CityscapesLabel",
+        "cvat": "terrazzo.data.labels.cvat:CvatLabel",
         "raster": "terrazzo.data.labels.raster:RasterLabel",
         "vector": "terrazzo.data.labels.vector:VectorLabel",
     },

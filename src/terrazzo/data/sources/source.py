@@ -20,6 +20,7 @@ SOURCES = Table(
         "band_files": "terrazzo.data.sources.band_files:BandFilesSource",
         "camvid": "terrazzo.data.sources.camvid:CamvidSource",
         "cityscapes": "terrazzo.data.sources.cityscapes:CityscapesSource",
+        "cvat": "terrazzo.data.sources.cvat:CvatSource",
         "deepglobe": "terrazzo.data.sources.deepglobe:DeepglobeSource",
         "folder": "terrazzo.data.sources.folder:FolderSource",
         "geotiff": "terrazzo.data.sources.geotiff:GeotiffSource",
