@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int32, Shaped
+from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field, ValidationError
 
 from terrazzo.data.classes import Class, Classes, Decoded
 from terrazzo.data.colours import Colour
 from terrazzo.data.labels.drawing import Drawing
 from terrazzo.data.labels.label import Label, LabelReader
-from terrazzo.data.labels.shapes import Line, Polygon, Shape
+from terrazzo.data.labels.shapes import Polygon
 from terrazzo.data.same_grid import require_same_grid
 from terrazzo.errors import DataError, LabelError
 from terrazzo.geo.grid import Grid, Window
@@ -99,7 +100,7 @@ class CityscapesLabel(Label):
     form: Form
     """What it holds."""
     outline: bool = False
-    """Cover the outlines of polygons too, as the official tool does."""
+    """Cover the outlines of polygons too, pixel by pixel as the official tool does."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -214,16 +215,17 @@ class _PolygonReader(_NamedReader):
             )
         drawn = [(name, item) for item in annotation.objects if (name := _drawn_name(item)) is not None]
         super().__init__(path, tuple(dict.fromkeys(("unlabeled", *(name for name, _ in drawn)))))
-        numbers = {name: number for number, name in enumerate(self._names)}
         self.block_shape = (grid.height, grid.width)
         try:
-            self._drawing = Drawing(
-                [(shape, numbers[name]) for name, item in drawn for shape in _shapes(item, outline=outline)]
-            )
+            shapes = [(_polygon(item), self._names.index(name)) for name, item in drawn]
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
+        self._drawing = Drawing(shapes)
+        self._drawn = _with_outlines(shapes, grid) if outline else None
 
     def _positions(self, window: Window) -> Shaped[np.ndarray, "y x"]:
+        if self._drawn is not None:
+            return self._drawn[window.slices]
         return self._drawing.draw(window, ground=0, dtype=np.min_scalar_type(len(self._names)))
 
 
@@ -268,17 +270,19 @@ def _drawn_name(item: _Object) -> str | None:
     return None if hidden else name
 
 
-def _shapes(item: _Object, *, outline: bool) -> tuple[Shape, ...]:
-    """Return what an object covers.
+def _polygon(item: _Object) -> Polygon:
+    return Polygon((np.array(item.polygon, dtype=np.float64).reshape(-1, 2),))
 
-    The official tool takes a corner for the pixel of that number and covers every pixel that an outline meets; without
-    outline, corners are points between pixels, and the pixels whose centres lie inside are covered.
-    """
-    corners = np.array(item.polygon, dtype=np.float64).reshape(-1, 2)
-    if not outline or len(corners) == 0:
-        return (Polygon((corners,)),)
-    corners = corners + 0.5
-    return Polygon((corners,)), Line(np.vstack([corners, corners[:1]]), 1.0)
+
+def _with_outlines(shapes: Sequence[tuple[Polygon, int]], grid: Grid) -> Int32[np.ndarray, "y x"]:
+    """Draw the whole frame as the official tool does: with Pillow, to which a corner is the pixel of that number."""
+    picture = Image.new("I", (grid.width, grid.height), 0)
+    canvas = ImageDraw.Draw(picture)
+    for polygon, code in shapes:
+        corners = [(float(x), float(y)) for x, y in polygon.rings[0]]
+        if len(corners) > 1:
+            canvas.polygon(corners, fill=code)
+    return np.asarray(picture)
 
 
 @lru_cache(maxsize=16)
