@@ -34,9 +34,9 @@ def test_separators_line_ends_and_byte_order_marks(write, separator, end, mark):
 
 
 def test_quotes_spaces_and_blank_lines(write):
-    path = write('image , label,note\n\n "a, b.png" , "say ""x"".png","two\nlines"\n , , \nc.png,d.png,\n')
-    assert cells(path, "image", "label") == [("a, b.png", 'say "x".png'), ("c.png", "d.png")]
-    assert [row.where.rsplit(", ", 1)[1] for row in read_rows(path, {"image"})[1]] == ["line 4", "line 6"]
+    path = write('\nimage ; label;note\n\n "a; b.png"; "say ""x"".png";"two\nlines"\n ; ; \nc.png;d.png;\n')
+    assert cells(path, "image", "label") == [("a; b.png", 'say "x".png'), ("c.png", "d.png")]
+    assert [row.where.rsplit(", ", 1)[1] for row in read_rows(path, {"image"})[1]] == ["line 5", "line 7"]
 
 
 def test_the_separator_is_looked_for_outside_of_quotes(write):

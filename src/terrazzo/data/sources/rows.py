@@ -61,7 +61,7 @@ def read_rows(path: Path, needed: Collection[str], *, header: bool = True) -> tu
 
 def _csv(path: Path, needed: Collection[str], *, header: bool) -> tuple[tuple[str, ...], list[Row]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        separator = _separator(file.readline())
+        separator = _separator(next((line for line in file if line.strip()), ""))
         file.seek(0)
         lines = _lines(file, separator)
         first = next(lines, None)
