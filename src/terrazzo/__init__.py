@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from terrazzo.phases.prepare import prepare as prepare
     from terrazzo.phases.run import run as run
     from terrazzo.phases.train import train as train
+    from terrazzo.phases.verify import verify as verify
 
 __version__ = "0.1.0"
 
@@ -27,9 +28,10 @@ _HOMES = {
     "prepare": "terrazzo.phases",
     "run": "terrazzo.phases",
     "train": "terrazzo.phases",
+    "verify": "terrazzo.phases",
 }
 
-__all__ = ["Bundle", "__version__", "demo", "evaluate", "load_config", "predict", "prepare", "run", "train"]
+__all__ = ["Bundle", "__version__", "demo", "evaluate", "load_config", "predict", "prepare", "run", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each public name has its own type

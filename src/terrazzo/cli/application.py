@@ -19,6 +19,7 @@ from terrazzo.cli.predict import predict
 from terrazzo.cli.prepare import prepare
 from terrazzo.cli.run import run
 from terrazzo.cli.train import train
+from terrazzo.cli.verify import verify
 
 __all__ = ["application", "main"]
 
@@ -36,7 +37,7 @@ application = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, prepare, train, evaluate, predict, run):
+for command in (demo, verify, prepare, train, evaluate, predict, run):
     application.command()(command)
 application.command("list")(list_names)
 application.add_typer(config.application, name="config")

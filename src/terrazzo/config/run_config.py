@@ -11,6 +11,7 @@ from terrazzo.config.dump import Carried, differences, dumped, to_yaml
 from terrazzo.config.issue import Path
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.settings import DataSettings, PrepareSettings
+from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.logs import LoggingSettings
 from terrazzo.losses import LOSSES, CrossEntropy, Loss
 from terrazzo.machine import MachineSettings
@@ -50,6 +51,8 @@ class RunConfig(Record):
     """How weights are updated."""
     schedule: Annotated[Schedule, family(SCHEDULES)] = Cosine()
     """How the learning rate runs."""
+    verify: VerifySettings = VerifySettings()
+    """The phase that looks at every file of the data before anything is learned from it."""
     prepare: PrepareSettings = PrepareSettings()
     """The phase that cuts and measures the data."""
     train: TrainSettings = TrainSettings()

@@ -15,6 +15,7 @@ from terrazzo.phases.summary import (
     TrainingSummary,
 )
 from terrazzo.phases.train import train
+from terrazzo.phases.verify import VerifySummary, verify
 
 __all__ = [
     "DemoSummary",
@@ -24,10 +25,12 @@ __all__ = [
     "RunSummary",
     "Summary",
     "TrainingSummary",
+    "VerifySummary",
     "demo",
     "evaluate",
     "predict",
     "prepare",
     "run",
     "train",
+    "verify",
 ]

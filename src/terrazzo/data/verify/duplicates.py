@@ -66,7 +66,8 @@ def thumbnail(view: Reduced) -> Float32[np.ndarray, "32 32"] | None:
     length = float(np.linalg.norm(rest))
     if not np.isfinite(length) or length <= LEAST_DETAIL * SIDE * max(float(np.abs(small).mean()), 1e-12):
         return None
-    return (rest / length).astype(np.float32)
+    picture: Float32[np.ndarray, "32 32"] = (rest / length).astype(np.float32)
+    return picture
 
 
 @lru_cache(maxsize=64)
@@ -80,9 +81,7 @@ def _spread(cells: int) -> Float64[np.ndarray, "32 cell"]:
     return weights
 
 
-def find_twins(
-    thumbnails: Sequence[Float32[np.ndarray, "32 32"]], *, bits: int, correlation: float
-) -> list[Twin]:
+def find_twins(thumbnails: Sequence[Float32[np.ndarray, "32 32"]], *, bits: int, correlation: float) -> list[Twin]:
     """Return pairs of pictures that show the same, in the order of the second, then of the first.
 
     Memory follows the number of pictures, time its square; a hundred thousand pictures take minutes.

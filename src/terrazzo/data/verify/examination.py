@@ -45,7 +45,8 @@ class Examined:
         findings: What is wrong with it.
         broken: Whether a file of it cannot be read, so that the pair is of no use.
         header: What its headers say; None where they cannot be read or do not fit.
-        moments: Of its selected bands, over a sample of the valid pixels.
+        band_names: Names of its selected bands.
+        moments: Of these bands, over a sample of the valid pixels.
         class_pixels: Labelled and valid pixels of each class.
         picture: Thumbnail for finding twins; None where it is too even, or was not looked at.
         corners: Outline of its measured part in pixels, as (x, y).
@@ -55,19 +56,21 @@ class Examined:
     findings: tuple[Finding, ...]
     broken: bool = False
     header: Header | None = None
+    band_names: tuple[str, ...] = ()
     moments: Moments | None = None
     class_pixels: tuple[int, ...] = ()
     picture: Float32[np.ndarray, "32 32"] | None = None
     corners: tuple[tuple[float, float], ...] = ()
 
 
-def examine(pair: Pair, data: DataSettings, settings: VerifySettings) -> Examined:
+def examine(pair: Pair, data: DataSettings, settings: VerifySettings, *, georeferenced: bool) -> Examined:
     """Open and decode all files of an image; whatever is wrong becomes a finding, and nothing is raised for it.
 
     Args:
         pair: The files.
         data: Which bands and classes are used.
         settings: What to look for.
+        georeferenced: Whether a coordinate reference system is required.
     """
     # Damaged JPEG data is only warned of by default, and comes out grey.
     with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True):
@@ -77,7 +80,7 @@ def examine(pair: Pair, data: DataSettings, settings: VerifySettings) -> Examine
             others = [path for path in _rasters(pair) if str(path) not in {finding.file for finding in lost}]
             return Examined(pair, (*lost, *decode_whole(others)), broken=True)
         try:
-            header = read_header(pair, georeferenced=data.source.georeferenced)
+            header = read_header(pair, georeferenced=georeferenced, resolution_m=data.resolution_m)
         except TerrazzoError as error:
             return _unopened(pair, error)
         return _Look(pair, header, data, settings).result()
@@ -141,6 +144,7 @@ class _Look:
             findings=tuple(self._findings),
             broken=any(finding.check == "unreadable" for finding in self._findings),
             header=self._header,
+            band_names=self._bands.names,
             moments=self._moments.result(),
             class_pixels=faults.class_pixels if faults is not None else (),
             picture=thumbnail(view) if "duplicates" in self._checks and whole else None,
@@ -208,7 +212,7 @@ class _Look:
             with RasterFile(path) as file:
                 if (file.grid.crs is None) != (entry.crs is None):
                     lacking, other = ("it", "its image") if file.grid.crs is None else ("its image", "it")
-                    what = f"{other} has a coordinate reference system and {lacking} has none: pixels were matched by number"
+                    what = f"{other} has a coordinate reference system and {lacking} has none; pixels go by number"
                     to_do = "make sure that both begin at the same corner, or write the reference system into both"
                     self._findings.append(Finding(str(path), "warning", "crs", what, to_do))
 
@@ -228,7 +232,7 @@ class _Look:
 def _selected(header: Header, data: DataSettings) -> tuple[Bands, ImageEntry]:
     """Return the bands that are used, under the names that this image gives them; all where it lacks one."""
     try:
-        bands, positions = select_bands(header, data.bands)
+        bands, positions = select_bands(header, data.bands, collar=data.collar)
     except TerrazzoError:
         return header.bands, header.entry
     stack = tuple(

@@ -70,7 +70,9 @@ def unfit(pair: Pair, error: TerrazzoError) -> Finding:
     text = reason(error, pair.image)
     without_crs = "coordinate reference system" in text
     named = next((path for path in pair.all_files if text.startswith(str(path))), pair.image)
-    to_do = "give it its coordinate reference system" if without_crs else "bring both onto one grid, or leave the pair out"
+    to_do = (
+        "give it its coordinate reference system" if without_crs else "bring both onto one grid, or leave the pair out"
+    )
     return Finding(str(named), "error", "crs" if without_crs else "grid", reason(DataError(text), named), to_do)
 
 

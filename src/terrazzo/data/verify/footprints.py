@@ -54,7 +54,9 @@ class Overlap:
     square_m: float
 
 
-def outline(valid: Float32[np.ndarray, "y x"], *, factor: int, height: int, width: int) -> tuple[tuple[float, float], ...]:
+def outline(
+    valid: Float32[np.ndarray, "y x"], *, factor: int, height: int, width: int
+) -> tuple[tuple[float, float], ...]:
     """Return the convex outline of an image's measured cells in its pixels, as (x, y); empty where nothing is measured.
 
     Args:

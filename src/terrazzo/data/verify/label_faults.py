@@ -1,4 +1,4 @@
-"""What is wrong with a label, gathered strip by strip: unlisted values and where they begin, labels on missing pixels."""
+"""What is wrong with a label, gathered strip by strip: unlisted values with their places, labels on missing pixels."""
 
 from collections import Counter
 
@@ -86,13 +86,13 @@ class LabelFaults:
             found.append(Finding(file, "warning", "nodata", what, "check nodata and masks; these pixels are ignored"))
         if not self._pixels.any() and not self._unlisted:
             what = "no pixel has a class: all are ignored or lie where the image holds nothing"
-            found.append(Finding(file, "warning", "unlabelled", what, "check the ignored values, or leave the pair out"))
+            found.append(
+                Finding(file, "warning", "unlabelled", what, "check the ignored values, or leave the pair out")
+            )
         return found
 
     def _told(self) -> str:
-        parts = [
-            f"{text} ({count} pixels{self._where(text)})" for text, count in self._unlisted.most_common(TOLD)
-        ]
+        parts = [f"{text} ({count} pixels{self._where(text)})" for text, count in self._unlisted.most_common(TOLD)]
         rest = len(self._unlisted) - len(parts)
         return f"no class lists {', '.join(parts)}{f' and {rest} more' if rest else ''}"
 

@@ -1,0 +1,154 @@
+"""Verifying a data set: every file in isolation and in parallel, then what shows only between images."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from terrazzo.data.settings import DataSettings
+from terrazzo.data.sources.source import Listing, Pair, Source
+from terrazzo.data.splits import assign_splits
+from terrazzo.data.validation_sets import SET_PREFIX, list_set, validation_sets
+from terrazzo.data.verify.between import (
+    Places,
+    about_bands,
+    about_classes,
+    about_drift,
+    about_duplicates,
+    about_places,
+    about_references,
+    class_pixels,
+)
+from terrazzo.data.verify.examination import Examined, examine
+from terrazzo.data.verify.finding import Finding, accepted, ordered
+from terrazzo.data.verify.settings import VerifySettings
+from terrazzo.errors import DataError, TerrazzoError
+from terrazzo.progress import Listener, Progress, silent
+
+__all__ = ["Audit", "Inventory", "take_inventory", "verify_pairs"]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Which images there are, listed as far as that is possible.
+
+    Attributes:
+        pairs: Images with their roles.
+        findings: Why some could not be listed.
+    """
+
+    pairs: tuple[Pair, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        findings: The worst first.
+        images: Images by split.
+        class_pixels: Labelled and valid pixels per class by split.
+        places: Footprints and distances, where images are georeferenced.
+        broken: Pairs that cannot be read.
+        sound: Pairs that can.
+    """
+
+    findings: tuple[Finding, ...]
+    images: Mapping[str, int]
+    class_pixels: Mapping[str, tuple[int, ...]]
+    places: Places
+    broken: tuple[Pair, ...]
+    sound: tuple[Pair, ...]
+
+
+def take_inventory(data: DataSettings) -> Inventory:
+    """List all pairs with their roles; what does not match is told, and the rest listed all the same."""
+    found: list[Finding] = []
+    listing = _listed(data.source, found)
+    pairs = list(listing.pairs)
+    try:
+        pairs, _ = assign_splits(pairs, data.split, folded=data.fold is not None)
+    except TerrazzoError as error:
+        found.append(Finding("", "error", "listing", str(error), "correct data.split"))
+    for name, settings in validation_sets(data).items():
+        try:
+            pairs += list_set(name, settings).pairs
+        except TerrazzoError as error:
+            found.append(Finding("", "error", "listing", str(error), f"correct the validation set {name}"))
+    return Inventory(tuple(pairs), tuple(found))
+
+
+def _listed(source: Source, found: list[Finding]) -> Listing:
+    """List a source; where files do not match, tell which, and list those that do."""
+    try:
+        return source.pairs()
+    except DataError as error:
+        found.append(Finding("", "error", "listing", str(error), "add, remove or rename what does not match"))
+    if vars(source).get("unmatched") == "error":
+        try:
+            return source.model_copy(update={"unmatched": "skip"}).pairs()
+        except DataError:
+            pass  # told already: nothing at all can be listed
+    return Listing(())
+
+
+def verify_pairs(
+    inventory: Inventory, data: DataSettings, settings: VerifySettings, *, listener: Listener = silent
+) -> Audit:
+    """Decode every file of every pair, and compare images with each other.
+
+    Args:
+        inventory: Which images there are.
+        data: Which bands and classes are used.
+        settings: What to look for.
+        listener: Receives progress, one unit an image.
+    """
+    sources = {f"{SET_PREFIX}{name}": one.source for name, one in validation_sets(data).items()}
+
+    def look(pair: Pair) -> Examined:
+        source = sources.get(pair.split or "", data.source)
+        return examine(pair, data, settings, georeferenced=source.georeferenced)
+
+    threads = settings.workers or min(len(os.sched_getaffinity(0)), 8)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with Progress("verify", listener=listener, total=len(inventory.pairs), unit="images") as progress:
+            examined = list(progress.each(pool.map(look, inventory.pairs)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return _concluded(inventory, examined, data, settings)
+
+
+def _concluded(
+    inventory: Inventory, examined: Sequence[Examined], data: DataSettings, settings: VerifySettings
+) -> Audit:
+    """Gather the findings of all images and between them."""
+    wanted = settings.checks
+    found = list(inventory.findings)
+    if "files" in wanted:
+        found += [finding for one in examined for finding in one.findings if finding.check != "shift"]
+        found += about_bands(examined, data) + about_references(examined)
+    found += [finding for one in examined for finding in one.findings if finding.check == "shift"]
+    if "duplicates" in wanted:
+        found += about_duplicates(examined, settings)
+    places = Places()
+    if "places" in wanted:
+        more, places = about_places(examined, settings)
+        found += more
+    pixels = class_pixels(examined, data.classes)
+    if "classes" in wanted:
+        found += about_classes(pixels, data.classes)
+    if "drift" in wanted:
+        found += about_drift(examined, settings)
+    images: dict[str, int] = {}
+    for one in examined:
+        images[one.pair.split or "no split"] = images.get(one.pair.split or "no split", 0) + 1
+    return Audit(
+        findings=tuple(ordered(accepted(found, settings.accept))),
+        images=images,
+        class_pixels=pixels,
+        places=places,
+        broken=tuple(one.pair for one in examined if one.broken),
+        sound=tuple(one.pair for one in examined if not one.broken),
+    )
