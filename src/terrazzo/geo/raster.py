@@ -28,7 +28,7 @@ from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
 from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
 from terrazzo.geo.png import check_png
-from terrazzo.geo.warped import BLOCK, Pixels, Resampling, Warp
+from terrazzo.geo.warped import BLOCK, MEASURED, OUTSIDE, Pixels, Resampling, way_onto
 
 __all__ = ["Raster", "RasterFile"]
 
@@ -85,7 +85,7 @@ class RasterFile:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
         try:
             self._check_file(Path(self.path))
-            self._warp = None if onto is None else self._way_onto(onto, resampling)
+            self._warp = None if onto is None else way_onto(onto, self.own_grid, resampling, name=self.path)
         except DataError:
             self._source.close()
             raise
@@ -142,16 +142,6 @@ class RasterFile:
     def overlaps(self) -> bool:
         """Whether the file covers any of the grid on which it is read."""
         return self._warp is None or self._warp.overlaps
-
-    def covered(self, window: Window) -> Bool[np.ndarray, "y x"]:
-        """Return where the file has a pixel at all, measured or not.
-
-        Args:
-            window: Pixels, inside the grid.
-        """
-        if self._warp is None:
-            return np.ones((window.height, window.width), dtype=bool)
-        return self._warp.covered(window)
 
     @cached_property
     def control(self) -> Literal["ground control points", "RPCs"] | None:
@@ -233,6 +223,21 @@ class RasterFile:
             DataError: The blocks cannot be decoded (a truncated or damaged file).
             ContractError: The window leaves the grid, or a band's name is unknown.
         """
+        return self.read_covered(window, bands)[0]
+
+    def read_covered(
+        self, window: Window | None = None, bands: Bands | None = None
+    ) -> tuple[Raster, Bool[np.ndarray, "y x"]]:
+        """Read a window, and where the file has a pixel at all, measured or not.
+
+        Args:
+            window: As for `read`.
+            bands: As for `read`.
+
+        Raises:
+            DataError: As for `read`.
+            ContractError: As for `read`.
+        """
         window = window or self.grid.whole
         if window.intersection(self.grid.whole) != window:
             raise ContractError(f"{self.path}: {window} leaves the raster of {self.grid.height} x {self.grid.width}.")
@@ -240,12 +245,14 @@ class RasterFile:
         numbers = [self.numbers[position] for position in self.bands.positions(chosen.names)]
         if self._warp is None:
             values, valid = self._stored(window, numbers, chosen)
+            covered = np.ones_like(valid)
         else:
             dtype = np.result_type(*(self._source.dtypes[number - 1] for number in numbers))
-            values, valid = self._warp.read(
+            values, state = self._warp.read(
                 window, lambda part: self._stored(part, numbers, chosen), bands=len(numbers), dtype=dtype
             )
-        return Raster(values, valid, self.grid.window(window), chosen)
+            valid, covered = state == MEASURED, state != OUTSIDE
+        return Raster(values, valid, self.grid.window(window), chosen), covered
 
     def _stored(self, window: Window, numbers: list[int], bands: Bands) -> Pixels:
         """Return pixels of the file itself."""
@@ -278,20 +285,6 @@ class RasterFile:
             and all(band.nodata is None for band in bands)
             and all(np.dtype(self._source.dtypes[number - 1]).kind in "ui" for number in numbers)
             and all(MaskFlags.all_valid in self._source.mask_flag_enums[number - 1] for number in numbers)
-        )
-
-    def _way_onto(self, grid: Grid, resampling: Resampling) -> Warp | None:
-        """Decide how the file is brought onto a grid; None where pixels stay as they are."""
-        own = self.own_grid
-        if own.crs is not None and grid.crs is not None:
-            return None if grid.same_pixels(own) else Warp(own, grid, resampling, name=self.path)
-        if own.shape == grid.shape:
-            return None
-        lacking = "neither has" if own.crs is None and grid.crs is None else "only one of them has"
-        raise DataError(
-            f"{self.path} has {own.height} x {own.width} pixels (rows x columns), but its image has {grid.height} x "
-            f"{grid.width}, and {lacking} a coordinate reference system; they must be pixel for pixel, or both must "
-            "say where they lie."
         )
 
     def _valid(self, numbers: list[int], area: RasterioWindow) -> Bool[np.ndarray, "y x"]:

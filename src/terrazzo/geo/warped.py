@@ -5,13 +5,13 @@ at fixed places, so that no value depends on the window that asks for it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from affine import Affine
-from jaxtyping import Bool, Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped, UInt8
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling as Method
 from rasterio.errors import RasterioError
@@ -20,7 +20,7 @@ from rasterio.warp import reproject, transform
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid, Window
 
-__all__ = ["BLOCK", "Pixels", "Resampling", "Warp"]
+__all__ = ["BLOCK", "MEASURED", "MISSING", "OUTSIDE", "Found", "Pixels", "Resampling", "Warp", "way_onto"]
 
 Resampling = Literal["nearest", "bilinear"]
 """The nearest pixel, for classes; or a mean weighted by distance, for measurements: over all pixels that a coarser one
@@ -28,6 +28,12 @@ covers."""
 
 Pixels = tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]
 """Values, and where every band was measured."""
+
+OUTSIDE, MISSING, MEASURED = 0, 1, 2
+"""What a pixel of the target meets: nothing of the file, a pixel that is missing there, a pixel that was measured."""
+
+Found = tuple[Shaped[np.ndarray, "band y x"], UInt8[np.ndarray, "y x"]]
+"""Values, and what each pixel meets: `OUTSIDE`, `MISSING` or `MEASURED`."""
 
 BLOCK = 256
 """Side of the blocks that are resampled together."""
@@ -38,6 +44,30 @@ SOURCE_PIXELS = 2**21
 _LATTICE = 21
 # Share of a window's extent by which curved edges may bulge between the points of the lattice.
 _BULGE = 0.02
+
+
+def way_onto(target: Grid, source: Grid, resampling: Resampling, *, name: str) -> "Warp | None":
+    """Decide how a file is brought onto a grid; None where its pixels stay as they are.
+
+    Args:
+        target: Where pixels are wanted.
+        source: Where the file's pixels lie.
+        resampling: How values are found.
+        name: File, for messages.
+
+    Raises:
+        DataError: Without a coordinate reference system on both sides, the sizes differ.
+    """
+    if source.crs is not None and target.crs is not None:
+        return None if target.same_pixels(source) else Warp(source, target, resampling, name=name)
+    if source.shape == target.shape:
+        return None
+    lacking = "neither has" if source.crs is None and target.crs is None else "only one of them has"
+    raise DataError(
+        f"{name} has {source.height} x {source.width} pixels (rows x columns), but its image has {target.height} x "
+        f"{target.width}, and {lacking} a coordinate reference system; they must be pixel for pixel, or both must say "
+        "where they lie."
+    )
 
 
 class Warp:
@@ -55,13 +85,14 @@ class Warp:
         self._target = target
         self._resampling = resampling
         self._name = name
+        self._known: dict[Window, Sequence[tuple[Window, Window | None]]] = {}
 
     @cached_property
     def overlaps(self) -> bool:
         """Whether any pixel of the target may lie on the file."""
         return self._needed(self._target.whole, padding=0) is not None
 
-    def read(self, window: Window, read: Callable[[Window], Pixels], *, bands: int, dtype: np.dtype) -> Pixels:
+    def read(self, window: Window, read: Callable[[Window], Pixels], *, bands: int, dtype: np.dtype) -> Found:
         """Return a window of the target.
 
         Args:
@@ -74,29 +105,15 @@ class Warp:
             DataError: The coordinates cannot be converted.
         """
         values = np.zeros((bands, window.height, window.width), dtype=dtype)
-        valid = np.zeros((window.height, window.width), dtype=bool)
+        state = np.full((window.height, window.width), OUTSIDE, dtype=np.uint8)
         for block in self._blocks(window):
-            common = block.intersection(window)
             for part, source in self._parts(block):
-                shared = part.intersection(common)
+                shared = part.intersection(window)
                 if source is not None and shared.height and shared.width:
-                    found, present = self._resampled(part, source, read(source))
+                    found, states = self._resampled(part, source, read(source))
                     values[:, *shared.inside(window)] = found[:, *shared.inside(part)]
-                    valid[shared.inside(window)] = present[shared.inside(part)]
-        return values, valid
-
-    def covered(self, window: Window) -> Bool[np.ndarray, "y x"]:
-        """Return where the file has a pixel at all, measured or not.
-
-        Args:
-            window: Pixels, inside the target.
-        """
-
-        def everywhere(part: Window) -> Pixels:
-            there = np.ones((part.height, part.width), dtype=bool)
-            return np.empty((0, part.height, part.width), dtype=np.uint8), there
-
-        return self.read(window, everywhere, bands=0, dtype=np.dtype(np.uint8))[1]
+                    state[shared.inside(window)] = states[shared.inside(part)]
+        return values, state
 
     def _blocks(self, window: Window) -> Iterator[Window]:
         """Yield the blocks that a window touches."""
@@ -104,44 +121,50 @@ class Warp:
             for x in range(window.x // BLOCK * BLOCK, window.x + window.width, BLOCK):
                 yield Window(y, x, BLOCK, BLOCK).intersection(self._target.whole)
 
-    def _parts(self, block: Window) -> Iterator[tuple[Window, Window | None]]:
-        """Yield a block with the pixels of the file that it needs, divided until these are few."""
+    def _parts(self, block: Window) -> Sequence[tuple[Window, Window | None]]:
+        """Return a block with the pixels of the file that it needs, divided until these are few."""
+        if block not in self._known:
+            self._known[block] = tuple(self._divided(block))
+        return self._known[block]
+
+    def _divided(self, block: Window) -> Iterator[tuple[Window, Window | None]]:
         source = self._needed(block, padding=self._reach)
         if source is None or source.height * source.width <= SOURCE_PIXELS or block.height * block.width == 1:
             yield block, source
         elif block.height >= block.width:
             half = block.height // 2
-            yield from self._parts(block._replace(height=half))
-            yield from self._parts(block._replace(y=block.y + half, height=block.height - half))
+            yield from self._divided(block._replace(height=half))
+            yield from self._divided(block._replace(y=block.y + half, height=block.height - half))
         else:
             half = block.width // 2
-            yield from self._parts(block._replace(width=half))
-            yield from self._parts(block._replace(x=block.x + half, width=block.width - half))
+            yield from self._divided(block._replace(width=half))
+            yield from self._divided(block._replace(x=block.x + half, width=block.width - half))
 
-    def _resampled(self, part: Window, source: Window, pixels: Pixels) -> Pixels:
+    def _resampled(self, part: Window, source: Window, pixels: Pixels) -> Found:
         values, valid = pixels
-        present = self._reproject(valid[None].astype(np.uint8), part, source, Method.nearest)[0] != 0
-        if self._resampling == "nearest" or not len(values):
-            return self._reproject(values, part, source, Method.nearest), present
+        state = np.where(valid, MEASURED, MISSING)[None]
+        if self._resampling == "nearest":
+            both = self._reproject(np.concatenate([values, state.astype(values.dtype)]), part, source, Method.nearest)
+            return both[:-1], both[-1].astype(np.uint8)
+        states = self._reproject(state.astype(np.uint8), part, source, Method.nearest)[0]
         # The mean of the measured pixels alone: sums of values and of weights, each over measured pixels.
         kind = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
         stacked = np.concatenate([np.where(valid, values, 0), valid[None]], dtype=kind, casting="unsafe")
         *sums, weights = self._reproject(stacked, part, source, Method.bilinear)
-        present &= weights > 0
+        states[(states == MEASURED) & (weights <= 0)] = MISSING
+        present = states == MEASURED
         means = np.stack(sums) / np.where(present, weights, 1)
         means[:, ~present] = 0
         if values.dtype.kind in "ui":
             limits = np.iinfo(values.dtype)
             means = np.rint(means).clip(limits.min, limits.max)
-        return means.astype(values.dtype), present
+        return means.astype(values.dtype), states
 
     def _reproject(
         self, values: Shaped[np.ndarray, "band y x"], part: Window, source: Window, method: Method
     ) -> Shaped[np.ndarray, "band part_y part_x"]:
         """Resample a piece of the file onto a piece of the target; 0 beyond the file."""
         out = np.zeros((len(values), part.height, part.width), dtype=values.dtype)
-        if not len(values):
-            return out
         there, here = self._source.window(source), self._target.window(part)
         along_y, along_x = self._scale
         try:

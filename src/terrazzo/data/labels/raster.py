@@ -87,10 +87,10 @@ class RasterLabelReader(LabelReader):
         said = np.zeros(target.shape, dtype=bool)
         unlisted: Counter[str] = Counter()
         for file in self._files:
-            covered = file.covered(window) & ~said
+            raw, covered = file.read_covered(window)
+            covered &= ~said
             if not covered.any():
                 continue
-            raw = file.read(window)
             raw.valid[~covered] = False
             decoded = _looked_up(file, raw, classes)
             unlisted.update(decoded.unlisted)
