@@ -76,3 +76,28 @@ def test_prepare_settings():
 def test_every_setting_is_documented():
     for record in (BandSettings, DataSettings, PatchSettings, PrepareSettings, SplitSettings, FolderSource):
         assert [name for name, field in record.model_fields.items() if not field.description] == []
+
+
+def test_classes_that_a_source_knows_need_not_be_given(tmp_path):
+    source = {"name": "camvid", "folder": str(tmp_path)}
+    known = DataSettings.model_validate({"source": source})
+    assert known.classes.names[:3] == ("sky", "building", "pole")
+    assert DataSettings.model_validate({"source": source, "classes": None}) == known
+    assert DataSettings.model_validate_json(known.model_dump_json()) == known
+    changed = DataSettings.model_validate({"source": source, "classes": {"ignore_values": [11, 255]}})
+    assert changed.classes.ignore_values == (11, 255)
+    assert changed.classes.items == known.classes.items
+    assert DataSettings.model_validate({"source": source, "classes": ["a", "b"]}).classes.names == ("a", "b")
+
+
+def test_other_sources_need_classes(tmp_path):
+    for classes in ({}, {"classes": None}, {"classes": {"unlisted": "ignore"}}):
+        with pytest.raises(ValidationError, match="classes"):
+            DataSettings.model_validate({"source": {"name": "folder", "folder": str(tmp_path)}, **classes})
+    with pytest.raises(ValidationError) as caught:
+        DataSettings.model_validate({"source": {"name": "folder", "folder": 3}})
+    assert [error["loc"] for error in caught.value.errors()] == [("source", "folder"), ("classes",)]
+
+
+def test_the_schema_lets_classes_be_left_out():
+    assert DataSettings.model_json_schema()["required"] == ["source"]
