@@ -9,8 +9,10 @@ from pydantic import model_validator
 
 from terrazzo.data.labels.label import Label
 from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.labels.vector import VectorLabel
 from terrazzo.data.sources.pairing import PairedSource
 from terrazzo.data.sources.source import Listing, Pair
+from terrazzo.data.sources.vector_labels import SceneVectors
 from terrazzo.errors import DataError
 
 __all__ = ["GeotiffSource"]
@@ -22,15 +24,24 @@ class GeotiffSource(PairedSource):
     name: Literal["geotiff"] = "geotiff"
     """Name of this source."""
     label_rasters: tuple[Path, ...] = ()
-    """Rasters that label all scenes, instead of a label for each: paths, or patterns such as "cover/*.tif". Where several
-    hold a pixel, the first that says something counts. Without `images`, every other raster in the folder is a scene."""
+    """Rasters that label all scenes, instead of a label for each: paths, or patterns such as "cover/*.tif". Where
+    several hold a pixel, the first that says something counts. Without `images`, all other rasters below the folder
+    are scenes."""
+    label_vectors: VectorLabel | None = None
+    """Vector files that label scenes, instead of rasters: for all of them, patterns such as "cover/*.gpkg" too, or
+    named after each, such as "labels/{stem}.geojson". Without `images`, all rasters below the folder are scenes."""
     unlabelled: bool = False
     """Keep scenes without label too; nothing is learned from them."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "GeotiffSource":
-        if self.label_rasters and self.labels is not None:
-            raise ValueError("give `labels`, one for each scene, or `label_rasters`, for all of them, not both")
+        ways = {"labels": self.labels, "label_rasters": self.label_rasters, "label_vectors": self.label_vectors}
+        given = [name for name, way in ways.items() if way]
+        if len(given) > 1:
+            raise ValueError(
+                f"give `labels`, one for each scene, `label_rasters`, for all of them, or `label_vectors`, not "
+                f"{' and '.join(given)}"
+            )
         return self
 
     @property
@@ -41,7 +52,7 @@ class GeotiffSource(PairedSource):
     @property
     def labelled_beside(self) -> bool:
         """Whether each scene must have a label file of its own."""
-        return not (self.label_rasters or self.unlabelled)
+        return not (self.label_rasters or self.label_vectors or self.unlabelled)
 
     def label_of(self, image: Path) -> Label | None:
         """Return what labels a scene instead of a label file of its own; None where nothing does.
@@ -50,8 +61,17 @@ class GeotiffSource(PairedSource):
             image: Absolute path of the scene.
 
         Raises:
-            DataError: A label raster does not exist.
+            ConfigError: A word in braces is not known.
+            DataError: A label file does not exist.
         """
+        if self._vectors is not None:
+            label = self._vectors.of(image)
+            if label is None and not self.unlabelled:
+                names = ", ".join(map(str, self._vectors.label.vectors))
+                raise DataError(
+                    f"{image}: there is no {names} for it; set data.source.unlabelled to keep scenes without label."
+                )
+            return label
         return RasterLabel(rasters=self._shared, may_miss=self.unlabelled) if self._shared else None
 
     def pairs(self) -> Listing:
@@ -67,6 +87,11 @@ class GeotiffSource(PairedSource):
         if not scenes:
             raise DataError(f"{self.folder} holds no scene beside the label rasters.")
         return Listing(tuple(scenes), (*listing.notes, *_bare(scenes)))
+
+    @cached_property
+    def _vectors(self) -> SceneVectors | None:
+        """The vector labels."""
+        return None if self.label_vectors is None else SceneVectors(self.label_vectors, self.folder, self.images)
 
     @cached_property
     def _shared(self) -> tuple[Path, ...]:
