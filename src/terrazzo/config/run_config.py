@@ -18,6 +18,7 @@ from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import ARCHITECTURES, Architecture
 from terrazzo.record import Record, family, nearest
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.training.figures import split_figures
 from terrazzo.training.optim import OPTIMIZERS, AdamW, Optimizer
 from terrazzo.training.schedule import SCHEDULES, Cosine, Schedule
 from terrazzo.training.settings import EvaluateSettings, TrainSettings
@@ -120,6 +121,9 @@ class RunConfig(Record):
 
 Found = tuple[Path, str]
 
+_VAL_FIGURES = tuple(split_figures("val", ("", "")))
+"""Figures of the split val, those of its classes apart."""
+
 
 def violations(sections: Mapping[str, Any]) -> list[Found]:
     """Return what does not fit between sections, each with the setting to change.
@@ -146,17 +150,41 @@ def _roles_are_filled(data: DataSettings, train: TrainSettings) -> list[Found]:
         return []
     found: list[Found] = []
     split = data.split
-    for way, roles in (("lists", split.lists), ("regions", split.regions), ("fractions", split.fractions)):
+    ways: dict[str, Mapping[Any, Any] | None] = {
+        name: getattr(split, name) for name in ("lists", "regions", "fractions")
+    }
+    ways["blocks"] = split.blocks.fractions if split.blocks else None
+    needs_val = train.monitor.figure in _VAL_FIGURES or train.monitor.figure.startswith("val_iou_")
+    for way, roles in ways.items():
         if roles is None:
             continue
         filled = {role for role, share in roles.items() if share}
+        if split.folds is not None:
+            # Folds divide what trains or selects anew.
+            filled |= {"train", "val"} if filled & {"train", "val"} else set()
         if "train" not in filled:
             found.append((("data", "split", way), 'has nothing for "train"; training needs images of this role.'))
         # Beside fractions a folder called val may say the role.
-        if way != "fractions" and "val" not in filled and train.monitor.figure.startswith("val_"):
+        if way not in {"fractions", "blocks"} and "val" not in filled and needs_val:
             message = f'has nothing for "val", on which {train.monitor.figure} (train.monitor.figure) is measured.'
             found.append((("data", "split", way), message))
     return found
+
+
+def _named_sets_exist(data: DataSettings, train: TrainSettings) -> list[Found]:
+    """Validation on named sets alone needs some, and a figure of theirs."""
+    if not train.enable or train.validate_on != "named":
+        return []
+    if not data.validation and data.validation_list is None:
+        return [(("train", "validate_on"), "named needs data.validation or data.validation_list.")]
+    figure = train.monitor.figure
+    if figure in _VAL_FIGURES or figure.startswith("val_iou_"):
+        message = (
+            f"{figure} is measured on the split val, which train.validate_on: named leaves out; name a figure such as"
+        )
+        example = next(iter(data.validation), "set")
+        return [(("train", "monitor", "figure"), f"{message} val_{example}_miou.")]
+    return []
 
 
 def _monitored_class_exists(data: DataSettings, train: TrainSettings) -> list[Found]:
@@ -180,6 +208,7 @@ def _folders_are_apart(name: str, paths: Mapping[str, str], prepare: PrepareSett
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., list[Found]]], ...] = (
     (("machine",), _timing_is_random),
     (("data", "train"), _roles_are_filled),
+    (("data", "train"), _named_sets_exist),
     (("data", "train"), _monitored_class_exists),
     (("name", "paths", "prepare"), _folders_are_apart),
 )

@@ -1,7 +1,7 @@
 """The verb `run`: every enabled phase of a configuration, in order and timed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -105,7 +105,7 @@ def _evaluate(config: RunConfig, story: _Story, bundle: Path | None) -> dict[str
     _require_bundle(config, bundle, "evaluate")
     present = _splits(config)
     scores: dict[str, float] = {}
-    for split in config.evaluate.splits:
+    for split in _asked(config.evaluate.splits, present):
         if split in present:
             name = f"evaluate {split}"
             scores[split] = story.do(
@@ -119,6 +119,12 @@ def _evaluate(config: RunConfig, story: _Story, bundle: Path | None) -> dict[str
 
 def _splits(config: RunConfig) -> tuple[str, ...]:
     return open_prepared(config.prepare.folder).catalog.splits
+
+
+def _asked(splits: Sequence[str], present: Sequence[str]) -> list[str]:
+    """Return the splits to judge on, `val_*` replaced by the named validation sets that there are."""
+    named = [split for split in present if split.startswith("val_")]
+    return list(dict.fromkeys(one for split in splits for one in (named if split == "val_*" else [split])))
 
 
 def _predict(config: RunConfig, story: _Story, bundle: Path | None) -> tuple[Path, ...]:

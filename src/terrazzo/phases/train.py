@@ -6,6 +6,7 @@ from terrazzo.config import RunConfig
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import Prepared
+from terrazzo.data.validation_sets import validation_sets
 from terrazzo.logs import configure_logging
 from terrazzo.models.architecture import Architecture
 from terrazzo.phases.prepare import describe
@@ -73,6 +74,7 @@ def _job(config: RunConfig, prepared: Prepared) -> TrainingJob:
         config=config.as_dict(),
         normalisation=expected_normalisation(config.model, prepared),
         licence=pretraining.licence if pretraining is not None else "",
+        validation={name: one.every for name, one in validation_sets(config.data).items()},
     )
 
 

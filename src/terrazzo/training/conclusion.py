@@ -1,7 +1,7 @@
 """What is made of a trained epoch: its figures, which epochs are best, whether to stop, what to show and to say."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,70 +12,103 @@ from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, silent
 from terrazzo.training.checkpoint import Best, RunState
 from terrazzo.training.evaluation import Evaluation, evaluate_split
+from terrazzo.training.figures import MEAN_FIGURE, split_figures, split_values
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.samples import sample_panels
 from terrazzo.training.session import Session
 from terrazzo.training.settings import TrainSettings
 
-__all__ = ["Row", "conclude", "described", "figures", "sentence", "show", "summary", "validate"]
+__all__ = ["Row", "conclude", "described", "figures", "is_measured", "sentence", "show", "summary", "validate"]
 
 Row = dict[str, float | int | None]
 """An epoch's figures, as in log.csv; None where one does not exist."""
 
 
-def validate(session: Session, listener: Listener = silent, *, limit: int | None = None) -> Evaluation:
-    """Measure the network on the validation split.
+def validate(
+    session: Session, splits: Sequence[str], listener: Listener = silent, *, limit: int | None = None
+) -> dict[str, Evaluation]:
+    """Measure the network on validation splits.
 
     Args:
         session: All its processes must call this.
+        splits: `val`, or `val_<name>` of a named validation set.
         listener: Told of progress.
-        limit: Batches to look at; None for all.
+        limit: Batches to look at in each; None for all.
     """
-    return evaluate_split(
-        session.network,
-        session.job.prepared,
-        examination=session.examination(limit),
-        processes=session.processes,
-        listener=listener,
-    )
+    return {
+        split: evaluate_split(
+            session.network,
+            session.job.prepared,
+            examination=session.examination(limit, split=split),
+            processes=session.processes,
+            listener=listener,
+        )
+        for split in splits
+    }
 
 
-def figures(session: Session, evaluation: Evaluation | None, rate: float) -> Row:
+def figures(session: Session, evaluations: Mapping[str, Evaluation], rate: float) -> Row:
     """Return the row of the epoch that was just trained.
 
     Args:
         session: All its processes must call this.
-        evaluation: On the validation split; None where the data has none.
+        evaluations: On the splits that were due.
         rate: Learning rate of the last update.
     """
     own = torch.tensor([session.loss_sum, session.patches], dtype=torch.float64)
     total, patches = session.processes.each(own).sum(dim=0).tolist()
     row: Row = {"epoch": session.state.epoch + 1, "lr": rate, "train_loss": total / patches}
     row |= dict.fromkeys(("val_loss", "val_miou", "val_avg_steps", "val_bf1", "seconds"))
-    if evaluation is None:
-        return row
-    scores = evaluation.confusion.scores(session.job.prepared.classes.names)
-    row |= {"val_loss": evaluation.loss, "val_miou": scores.miou, "val_accuracy": scores.accuracy}
-    row |= {"val_mean_accuracy": scores.mean_accuracy, "val_frequency_weighted_iou": scores.frequency_weighted_iou}
-    row |= {"val_foreground_iou": scores.foreground_iou} if len(scores.classes) == 2 else {}
-    row |= {f"val_iou_{one.name}": one.iou for one in scores.classes}
+    names = session.job.prepared.classes.names
+    for split in session.validation:
+        # Splits that were not due have their columns too: a log begins with all of them.
+        row |= dict.fromkeys(split_figures(split, names))
+    for split, found in evaluations.items():
+        row |= split_values(split, found.confusion.scores(names), found.loss)
+    if len(session.validation) > 1:
+        values = [found.confusion.scores(names).miou for found in evaluations.values()]
+        row[MEAN_FIGURE] = sum(values) / len(values) if len(values) == len(session.validation) else None
     return {name: None if value is None or not math.isfinite(value) else value for name, value in row.items()}
 
 
-def conclude(state: RunState, row: Mapping[str, float | int | None], settings: TrainSettings) -> RunState:
+def is_measured(session: Session, evaluations: Mapping[str, Evaluation]) -> bool:
+    """Return whether the monitored figure was due in this epoch, with every split that it needs."""
+    figure, names = session.job.settings.monitor.figure, session.job.prepared.classes.names
+    if figure == MEAN_FIGURE:
+        return len(evaluations) == len(session.validation)
+    owner = [split for split in session.validation if figure in split_figures(split, names)]
+    return all(split in evaluations for split in owner)
+
+
+def conclude(
+    state: RunState, row: Mapping[str, float | int | None], settings: TrainSettings, *, measured: bool = True
+) -> RunState:
     """Return the state after an epoch: history, the best epochs, and whether the run is over.
 
     Args:
         state: Before.
         row: The epoch's figures.
         settings: Monitor, checkpoints to keep, epochs.
+        measured: Whether the monitored figure was due; an epoch without it is compared with no other.
 
     Raises:
         TrainingError: The monitored figure does not exist.
     """
     monitor, epoch = settings.monitor, state.epoch + 1
     value = row.get(monitor.figure)
+    over = replace(
+        state,
+        epoch=epoch,
+        batch=0,
+        partial=(),
+        partial_seconds=0.0,
+        seconds=state.seconds + float(row.get("seconds") or 0.0),
+        history=(*state.history, dict(row)),
+        finished=epoch >= settings.epochs_to_run,
+    )
+    if not measured:
+        return over
     if value is None:
         raise TrainingError(
             f"{monitor.figure} does not exist in epoch {epoch} (no labelled pixel of the validation split counts for "
@@ -85,24 +118,17 @@ def conclude(state: RunState, row: Mapping[str, float | int | None], settings: T
     better = state.reference is None or monitor.sign * (value - state.reference) > monitor.min_delta
     stale = 0 if better else state.stale + 1
     stops = monitor.patience is not None and stale >= monitor.patience
-    last = epoch >= settings.epochs_to_run
     return replace(
-        state,
-        epoch=epoch,
-        batch=0,
-        partial=(),
-        partial_seconds=0.0,
-        seconds=state.seconds + float(row.get("seconds") or 0.0),
-        history=(*state.history, dict(row)),
+        over,
         best=tuple(best[: settings.keep.best]),
         reference=float(value) if better else state.reference,
         stale=stale,
-        finished=last or stops,
-        stopped_early=stops and not last,
+        finished=over.finished or stops,
+        stopped_early=stops and not over.finished,
     )
 
 
-def show(session: Session, row: Row, evaluation: Evaluation | None) -> None:
+def show(session: Session, row: Row, evaluations: Mapping[str, Evaluation]) -> None:
     """Put an epoch's figures and its worst validation samples into TensorBoard, and the samples into `samples/`.
 
     Wall times stay out, so that the curves of equal runs are equal.
@@ -112,18 +138,20 @@ def show(session: Session, row: Row, evaluation: Evaluation | None) -> None:
         return
     shown = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "seconds")}
     session.events.scalars(shown, int(row["epoch"] or 0))
-    if evaluation is None or not evaluation.worst:
-        return
-    pictures = sample_panels(
-        session.network,
-        session.job.prepared,
-        rows=[score.row for score in evaluation.worst],
-        examination=session.examination(),
-        processes=session.processes,
-    )
-    session.events.pictures("worst", pictures, int(row["epoch"] or 0))
-    for number, picture in enumerate(pictures, start=1):
-        write_png(session.folder.samples / f"worst-{number}.png", picture)
+    for split, evaluation in evaluations.items():
+        if not evaluation.worst:
+            continue
+        pictures = sample_panels(
+            session.network,
+            session.job.prepared,
+            rows=[score.row for score in evaluation.worst],
+            examination=session.examination(split=split),
+            processes=session.processes,
+        )
+        name = "worst" if split == "val" else f"worst-{split}"
+        session.events.pictures(name, pictures, int(row["epoch"] or 0))
+        for number, picture in enumerate(pictures, start=1):
+            write_png(session.folder.samples / f"{name}-{number}.png", picture)
 
 
 def sentence(row: Row, settings: TrainSettings) -> str:
@@ -132,7 +160,8 @@ def sentence(row: Row, settings: TrainSettings) -> str:
     >>> sentence({"epoch": 1, "lr": 0.1, "train_loss": 0.5, "val_miou": None}, TrainSettings(epochs=3))
     'epoch 1 of 3: train_loss 0.5000'
     """
-    names = dict.fromkeys(("train_loss", "val_loss", "val_miou", settings.monitor.figure))
+    means = [name for name in row if name.startswith("val_") and name.endswith("_miou")]
+    names = dict.fromkeys(("train_loss", "val_loss", *means, settings.monitor.figure))
     parts = [f"{name} {value:.4f}" for name in names if (value := row.get(name)) is not None]
     return f"epoch {row['epoch']} of {settings.epochs_to_run}: {', '.join(parts)}"
 

@@ -35,7 +35,8 @@ class Examination:
     """What to measure a network on.
 
     Attributes:
-        split: Role: train, val, calibrate or test. All its patches count, however much of them is ignored.
+        split: Role: train, val, val_<name>, calibrate or test. All its labelled pixels count, however many are ignored
+            around them.
         normalisation: What the network was trained with.
         batch_size: At most this many patches in a batch.
         loss: Loss to report; None for none.
@@ -118,6 +119,8 @@ def evaluate_split(
             f'The split "{examination.split}" of {prepared.folder} has no patch; splits are '
             f"{', '.join(prepared.catalog.splits) or 'none'}."
         )
+    # A patch without a labelled pixel counts nothing, so it need not be read.
+    rows = [row for row in rows if any(prepared.index.counts(row))]
     # All batches, then every world_size-th: each process knows how many there are in all.
     dealt = evaluation_batches(prepared, rows, batch_size=examination.batch_size)[: examination.limit]
     mine = dealt[processes.rank :: processes.world_size]

@@ -38,6 +38,8 @@ class TrainingJob:
         config: The resolved configuration as plain data, environment references kept; compared with the run folder's.
         normalisation: What the network is to see, such as that of pretrained weights; None for that of the data.
         licence: Of the weights that come out.
+        validation: Epochs from one measurement to the next of each named validation set, by its name; the data has a
+            split `val_<name>` for it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class TrainingJob:
     config: Mapping[str, Any] = field(default_factory=dict)
     normalisation: Normalisation | None = None
     licence: str = ""
+    validation: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def described(self) -> dict[str, Any]:

@@ -20,7 +20,16 @@ from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, write_json
 from terrazzo.training.checkpoint import read_state
-from terrazzo.training.conclusion import conclude, described, figures, sentence, show, summary, validate
+from terrazzo.training.conclusion import (
+    conclude,
+    described,
+    figures,
+    is_measured,
+    sentence,
+    show,
+    summary,
+    validate,
+)
 from terrazzo.training.distributed import Processes, start
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob, TrainSummary
@@ -60,8 +69,8 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
         session = begin(job, folder, processes)
         if processes.first:
             write_metadata(folder.metadata, described(session))
-        if settings.sanity_batches and session.validates and not session.resumed:
-            validate(session, told, limit=settings.sanity_batches)
+        if settings.sanity_batches and not session.resumed:
+            validate(session, tuple(session.validation), told, limit=settings.sanity_batches)
         total = session.updates_per_epoch * settings.epochs_to_run
         with Progress("train", listener=told, total=total, unit="updates") as progress:
             progress.done = session.state.step
@@ -69,10 +78,10 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
             while not session.state.finished:
                 begun = time.monotonic() - session.state.partial_seconds
                 rate = train_epoch(session, progress)
-                evaluation = validate(session, told) if session.validates else None
-                row = figures(session, evaluation, rate) | {"seconds": round(time.monotonic() - begun, 3)}
-                session.state = conclude(session.state, row, settings)
-                show(session, row, evaluation)
+                found = validate(session, session.due(session.state.epoch + 1), told)
+                row = figures(session, found, rate) | {"seconds": round(time.monotonic() - begun, 3)}
+                session.state = conclude(session.state, row, settings, measured=is_measured(session, found))
+                show(session, row, found)
                 # The epoch is over once this checkpoint stands, however the process ends; the rest follows from it.
                 save(session)
                 if processes.first:

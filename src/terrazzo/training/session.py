@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from terrazzo.training.checkpoint import (
 )
 from terrazzo.training.distributed import Processes
 from terrazzo.training.evaluation import Examination
+from terrazzo.training.figures import MEAN_FIGURE, split_figures
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob
 from terrazzo.training.objective import MEMORY_FORMAT, Objective
@@ -98,16 +100,25 @@ class Session:
         """Updates of every epoch."""
         return len(self.updates(0))
 
-    @property
-    def validates(self) -> bool:
-        """Whether the data has validation patches."""
-        return bool(self.job.prepared.index.rows("val"))
+    @cached_property
+    def validation(self) -> dict[str, int]:
+        """Splits to validate on, `val` first, each with the epochs from one measurement to the next."""
+        job, chosen = self.job, self.job.settings.validate_on
+        splits = {"val": 1} if chosen != "named" else {}
+        if chosen != "val":
+            splits |= {f"val_{name}": every for name, every in job.validation.items()}
+        return {split: every for split, every in splits.items() if job.prepared.index.rows(split)}
 
-    def examination(self, limit: int | None = None) -> Examination:
-        """Return what validation measures."""
+    def due(self, epoch: int) -> tuple[str, ...]:
+        """Return the splits that are measured after an epoch, counted from 1; all are after the last."""
+        last = epoch >= self.job.settings.epochs_to_run
+        return tuple(split for split, every in self.validation.items() if last or epoch % every == 0)
+
+    def examination(self, limit: int | None = None, *, split: str = "val") -> Examination:
+        """Return what validation measures on a split."""
         job, settings = self.job, self.job.settings
         return Examination(
-            split="val",
+            split=split,
             normalisation=job.input_normalisation,
             batch_size=settings.evaluation_batch_size or settings.batch_size,
             loss=job.loss,
@@ -175,14 +186,12 @@ def _class_weights(job: TrainingJob) -> torch.Tensor | None:
 
 def _check_monitor(session: Session) -> None:
     """Refuse, before any work, a figure that will not be measured."""
-    names = ["train_loss"]
-    if session.validates:
-        names += ["val_loss", "val_miou", "val_accuracy", "val_mean_accuracy", "val_frequency_weighted_iou"]
-        names += [f"val_iou_{name}" for name in session.job.prepared.classes.names]
-        names += ["val_foreground_iou"] if len(session.job.prepared.classes) == 2 else []
+    classes = session.job.prepared.classes.names
+    names = ["train_loss", *(name for split in session.validation for name in split_figures(split, classes))]
+    names += [MEAN_FIGURE] if len(session.validation) > 1 else []
     figure = session.job.settings.monitor.figure
     if figure not in names:
-        reason = "" if session.validates else " The data has no validation patches."
+        reason = "" if session.validation else " The data has no validation patches."
         raise ConfigError(
             f"train.monitor is {figure!r}, which is not measured.{reason} Choose from {', '.join(names)}."
         )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from terrazzo.record import Record
 
@@ -10,20 +10,22 @@ __all__ = ["EvaluateSettings", "KeepSettings", "Monitor", "TrainSettings"]
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastZero = Annotated[int, Field(ge=0)]
-Split = Literal["train", "val", "calibrate", "test"]
+Split = Annotated[str, StringConstraints(pattern=r"^(train|val|calibrate|test|val_\*|val_[a-z0-9_]+)$")]
 
 
 class Monitor(Record):
     """The figure that says which epoch is best."""
 
     figure: str = "val_miou"
-    """Any figure of log.csv, such as val_miou, val_loss, val_accuracy or val_iou_<class>."""
+    """Any figure of log.csv, such as val_miou, val_loss, val_accuracy or val_iou_<class>; val_<set>_miou and the like
+    for a named validation set, val_mean_miou for the mean over all sets that are validated on."""
     mode: Literal["auto", "max", "min"] = "auto"
     """Whether more or less is better; auto takes less for a figure that ends in `loss`, else more."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
     """An epoch counts as better for early stopping only by more than this."""
     patience: AtLeastOne | None = None
-    """Stop after so many epochs without a better one; null never stops early."""
+    """Stop after so many epochs without a better one, of those in which the figure is measured; null never stops
+    early."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,6 +69,8 @@ class TrainSettings(Record):
     """Weights of the classes in the loss, from the labelled pixels of the training split."""
     evaluation_batch_size: AtLeastOne | None = None
     """Patches of one validation batch; null takes batch_size."""
+    validate_on: Literal["all", "val", "named"] = "all"
+    """Sets to validate on: the split val and the named sets of data.validation, or only one of the two."""
     monitor: Monitor = Monitor()
     """What chooses the best epoch, and when to stop early."""
     keep: KeepSettings = KeepSettings()
@@ -101,8 +105,8 @@ class EvaluateSettings(Record):
 
     enable: bool = True
     """Whether `run` evaluates."""
-    splits: tuple[Split, ...] = ("val", "test")
-    """Splits to judge on; those that the data lacks are left out and named."""
+    splits: tuple[Split, ...] = ("val", "val_*", "test")
+    """Splits to judge on, `val_*` for every named validation set; those that the data lacks are left out and named."""
     batch_size: AtLeastOne = 8
     """Patches of one batch; the confusion counts do not depend on it."""
     worst_samples: AtLeastZero = 8
