@@ -45,14 +45,14 @@ class BlockPlan:
     size_m: float
 
     def area(
-        self, entry: ImageEntry, part: str, *, shares: dict[str, float], clear_of: tuple[str, ...] = ()
+        self, entry: ImageEntry, part: str, *, shares: tuple[tuple[str, float], ...], clear_of: tuple[str, ...] = ()
     ) -> BlockArea:
         """Return the blocks of an image that were drawn for a part.
 
         Args:
             entry: The image.
             part: A role or a fold.
-            shares: Share of each part among the blocks.
+            shares: Each part and its share of the blocks.
             clear_of: Parts from whose blocks the area keeps the guard distance.
         """
         settings = self.settings

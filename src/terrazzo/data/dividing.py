@@ -79,7 +79,7 @@ class _Blocks:
 
     def _parts(self, entry: ImageEntry, plan: BlockPlan, blocks: dict[str, set[tuple[str, Block]]]) -> list[ImageEntry]:
         """Return an entry for each part that has a block in the image."""
-        first = plan.area(entry, next(iter(self._shares)), shares=self._shares)
+        first = plan.area(entry, next(iter(self._shares)), shares=tuple(self._shares.items()))
         owned: dict[str, set[Block]] = defaultdict(set)
         for block in first.open(entry.grid).blocks():
             owned[first.drawn(block)].add(block)
@@ -87,7 +87,7 @@ class _Blocks:
         found = []
         for part in present:
             blocks[part] |= {(first.image, block) for block in owned[part]}
-            area = plan.area(entry, part, shares=self._shares, clear_of=self._clear_of(part))
+            area = plan.area(entry, part, shares=tuple(self._shares.items()), clear_of=self._clear_of(part))
             found.append(self._entry(entry, part, area, alone=len(present) == 1))
         return found
 

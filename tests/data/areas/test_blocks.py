@@ -24,7 +24,7 @@ def areas(size, *, crs=None, guard=0.0, seed=0, image=""):
     return {
         part: BlockArea(
             part=part,
-            shares=SHARES,
+            shares=tuple(SHARES.items()),
             size=size,
             crs=crs,
             image=image,

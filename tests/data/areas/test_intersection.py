@@ -9,7 +9,7 @@ from terrazzo.data.areas.intersection import IntersectionArea
 from terrazzo.geo.grid import Grid, Window
 
 GRID = Grid(None, Affine.identity(), 40, 30)
-HALVES = {"a": 0.5, "b": 0.5}
+HALVES = (("a", 0.5), ("b", 0.5))
 
 
 def block(part, image):

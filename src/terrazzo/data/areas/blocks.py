@@ -42,8 +42,8 @@ class BlockArea(Area):
     name: Literal["blocks"] = "blocks"
     part: str
     """Part that the area stands for, a role or a fold."""
-    shares: dict[str, float]
-    """Share of each part among the blocks."""
+    shares: tuple[tuple[str, float], ...]
+    """Each part and its share of the blocks."""
     size: float = Field(gt=0)
     """Side of a block in units of the coordinate reference system, or in pixels without one."""
     crs: str | None = None
@@ -68,7 +68,7 @@ class BlockArea(Area):
 
     def drawn(self, block: Block) -> str:
         """Return the part that a block was drawn for."""
-        return _drawn(self.seed, self.image, block, tuple(self.shares.items()))
+        return _drawn(self.seed, self.image, block, self.shares)
 
 
 @lru_cache(maxsize=2**16)
