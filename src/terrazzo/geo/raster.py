@@ -5,8 +5,6 @@ and every operation carries that on.
 """
 
 import math
-import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,11 +26,12 @@ from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
 from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
 from terrazzo.geo.png import check_png
+from terrazzo.geo.quiet import without_warnings
 from terrazzo.geo.warped import BLOCK, MEASURED, OUTSIDE, Pixels, Resampling, way_onto
 
 __all__ = ["Raster", "RasterFile"]
 
-_OPENING = threading.Lock()
+_SEQUENTIAL = frozenset({"PNG", "JPEG", "GIF", "WEBP"})
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,8 @@ class RasterFile:
     def __init__(self, path: str | Path, *, onto: Grid | None = None, resampling: Resampling = "bilinear") -> None:
         self.path = str(path)
         try:
-            # The filters of warnings belong to the whole process: two threads would undo each other's.
-            with _OPENING, warnings.catch_warnings():
-                # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
+            with without_warnings(NotGeoreferencedWarning):
                 self._source = rasterio.open(self.path)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
@@ -205,6 +202,11 @@ class RasterFile:
             # Rows of a turned picture lie across, or far down in, a file that is decoded from its top.
             return self.own_grid.shape
         return self.orientation.shape(height, width)
+
+    @property
+    def sequential(self) -> bool:
+        """Whether the file can only be decoded from its top, as photographs are."""
+        return self._source.driver in _SEQUENTIAL
 
     @property
     def tags(self) -> dict[str, str]:
