@@ -4,6 +4,7 @@ Only the place of each image in the file is kept, so that reading an image's sha
 whatever the file's size. Document types, which are where entities come from, are refused as soon as they begin.
 """
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -89,6 +90,10 @@ def _read(path: Path, _size: int, _modified_ns: int) -> CvatFile:
     parser.CharacterDataHandler = reading.text
     try:
         with path.open("rb") as file:
+            # Such a mark would overrule the encoding that is set, and with it the places of images.
+            if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+                raise DataError(f"{path} is in UTF-16, and CVAT writes UTF-8; convert it.")
+            file.seek(0)
             parser.ParseFile(file)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
