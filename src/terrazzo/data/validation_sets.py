@@ -48,17 +48,17 @@ def list_set(name: str, settings: ValidationSettings) -> Listing:
 
 
 def _listed(source: Source, listed: ValidationList) -> dict[str, ValidationSettings]:
-    if "folder" not in type(source).model_fields:
-        raise ConfigError(
-            f'data.validation_list: the source "{source.name}" has no folder that a line could replace; name the sets '
-            "in data.validation, each with its source."
-        )
     sets: dict[str, ValidationSettings] = {}
     for line in _lines(listed.file):
         folder, every = _parts(line, listed.every)
         path = listed.file.absolute().parent / folder
-        name = _free(_name(path), sets)
-        sets[name] = ValidationSettings(source=source.model_copy(update={"folder": path}), every=every)
+        there = source.elsewhere(path)
+        if there is None:
+            raise ConfigError(
+                f'data.validation_list: the source "{source.name}" has no folder that a line could replace; name the '
+                "sets in data.validation, each with its source."
+            )
+        sets[_free(_name(path), sets)] = ValidationSettings(source=there, every=every)
     return sets
 
 

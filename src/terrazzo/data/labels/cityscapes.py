@@ -1,7 +1,6 @@
 """Labels of Cityscapes: label images with ids or training ids, and the polygons that they were drawn from."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -14,9 +13,10 @@ from terrazzo.data.classes import Class, Classes, Decoded
 from terrazzo.data.colours import Colour
 from terrazzo.data.labels.drawing import Drawing
 from terrazzo.data.labels.label import Label, LabelReader
+from terrazzo.data.labels.named import decode_words
 from terrazzo.data.labels.shapes import Polygon
 from terrazzo.data.same_grid import require_same_grid
-from terrazzo.errors import DataError, LabelError
+from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.raster import RasterFile
 
@@ -145,19 +145,11 @@ class _NamedReader(LabelReader):
     def decode(self, window: Window, classes: Classes) -> Decoded:
         """Look up the class of each name that occurs."""
         positions = self._positions(window)
-        numbers = _numbers(self._names, classes)
-        counts = np.bincount(positions.ravel(), minlength=len(self._names))
-        unlisted = {
-            name: int(count)
-            for name, number, count in zip(self._names, numbers, counts, strict=True)
-            if number is None and count
-        }
-        if unlisted and classes.unlisted == "error":
-            raise LabelError(f"{self._file}: {classes.describe_unlisted(unlisted)}")
-        other = 0 if classes.unlisted == "background" else classes.ignore
-        kind = np.uint8 if classes.ignore == 255 else np.uint16
-        table = np.array([other if number is None else number for number in numbers], dtype=kind)
-        return Decoded(table[positions], unlisted)
+        present = np.flatnonzero(np.bincount(positions.ravel(), minlength=len(self._names)))
+        compact = np.zeros(len(self._names), dtype=np.min_scalar_type(len(self._names)))
+        compact[present] = np.arange(len(present))
+        words = [_word(self._names[position], classes) for position in present]
+        return decode_words(compact[positions], words, (), classes=classes, file=self._file)
 
 
 class _RasterReader(_NamedReader):
@@ -285,14 +277,8 @@ def _with_outlines(shapes: Sequence[tuple[Polygon, int]], grid: Grid) -> Int32[n
     return np.asarray(picture)
 
 
-@lru_cache(maxsize=16)
-def _numbers(names: tuple[str, ...], classes: Classes) -> tuple[int | None, ...]:
-    """Return the class number of each name: by the name itself, else by the label id where classes list values."""
-    by_id = any(item.values for item in classes.items)
-    found: list[int | None] = []
-    for name in names:
-        number = classes.number_of(name)
-        if number is None and by_id and name in _BY_NAME:
-            number = classes.number_of(str(_BY_NAME[name].label_id))
-        found.append(number)
-    return tuple(found)
+def _word(name: str, classes: Classes) -> str:
+    """Return what classes know a label by: its name, or its id where only that is listed."""
+    by_id = classes.number_of(name) is None and name in _BY_NAME and any(item.values for item in classes.items)
+    text = str(_BY_NAME[name].label_id) if by_id else name
+    return name if classes.number_of(text) is None else text

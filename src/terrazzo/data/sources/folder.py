@@ -95,6 +95,10 @@ class FolderSource(PairedSource):
                 "leave one of them out"
             )
 
+    def elsewhere(self, folder: Path) -> "FolderSource":
+        """Return the same layout in another folder, which holds its validation images itself."""
+        return self.model_copy(update={"folder": folder, "val_folder": None})
+
     def pairs(self) -> Listing:
         """List images with their labels, opening none of them.
 
@@ -106,7 +110,7 @@ class FolderSource(PairedSource):
         if self.val_folder is None:
             return listing
         beside = self.val_folder.absolute()
-        held_out = self.model_copy(update={"folder": beside, "val_folder": None}).pairs()
+        held_out = self.elsewhere(beside).pairs()
         others = [
             replace(pair, split=pair.split or "train")
             for pair in listing.pairs

@@ -121,6 +121,10 @@ class Source(Component):
         """Return the classes that the layout itself says, for settings that list none; None where it says nothing."""
         return None
 
+    def elsewhere(self, folder: Path) -> "Source | None":
+        """Return the same layout in another folder; None for a layout that is not one folder."""
+        return self.model_copy(update={"folder": folder}) if "folder" in type(self).model_fields else None
+
     def require_classes(self, classes: Classes) -> None:
         """Refuse classes that contradict the layout's own settings.
 

@@ -59,6 +59,10 @@ class TableSource(Source):
             raise ValueError(f'column "{double[0]}" cannot be two things')
         return self
 
+    def elsewhere(self, folder: Path) -> None:
+        """Return None: another folder would need another table."""
+        del folder
+
     def pairs(self) -> Listing:
         """Read the table and list its images, opening none of them.
 
