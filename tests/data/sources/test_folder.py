@@ -283,3 +283,19 @@ def test_cloud_chip_of_one_file_a_band(real_data):
     mask = np.asarray(Image.open(entry.label.file))
     assert set(np.unique(mask).tolist()) == {0, 255}
     assert (target_of(entry, source.known_classes()).target == (mask == 255)).all()
+
+
+def test_further_validation_folders_from_a_text_file(write_photo, tmp_path):
+    for name in ("набор/images/a", "одна/images/b", "две 2/images/b", "другая/images/c"):
+        write_photo(f"{name}.png", np.zeros((2, 3, 3), dtype=np.uint8))
+        write_photo(f"{name.replace('images', 'gt')}.png", np.full((2, 3), 64, dtype=np.uint8))
+    (tmp_path / "sets.txt").write_text("одна\nдве 2, 5\n", encoding="utf-8")
+    source = {"name": "folder", "folder": tmp_path / "набор", "val_folder": tmp_path / "другая", "class_list": "64"}
+    prepared = prepared_from(tmp_path, source=source, validation_list=tmp_path / "sets.txt")
+    # Folders without any letter of a to z give sets a name of their own; the validation folder joins none of them.
+    assert prepared.pixel_counts == {split: (0, 6) for split in ("train", "val", "val_set", "val_2")}
+
+
+def test_another_folder_brings_its_own_validation_images(tmp_path):
+    source = FolderSource(folder=tmp_path, val_folder=tmp_path / "val", class_list=64)
+    assert source.elsewhere(tmp_path / "b") == FolderSource(folder=tmp_path / "b", class_list=64)

@@ -173,3 +173,7 @@ def test_a_real_table_without_header(real_data):
     ]
     with Image.open(folder / "tiled_image_1.tif") as picture:
         assert picture.size == (entries[0].width, entries[0].height)
+
+
+def test_a_table_is_no_layout_of_another_folder(table, tmp_path):
+    assert table("image,label\n").elsewhere(tmp_path) is None
