@@ -25,7 +25,7 @@ def divide_by_polygons(entries: Sequence[ImageEntry], settings: PolygonSettings)
     """Divide images between roles; what lies in no polygon is ignored, and an image outside of all is left out.
 
     Args:
-        entries: Images.
+        entries: Images; those of a named validation set (val_<name>) stay as they are.
         settings: Which polygons have which role.
 
     Returns:
@@ -38,12 +38,17 @@ def divide_by_polygons(entries: Sequence[ImageEntry], settings: PolygonSettings)
     areas = polygon_areas(settings)
     found: list[ImageEntry] = []
     outside: list[str] = []
+    divided = 0
     for entry in entries:
+        if (entry.split or "").startswith("val_"):
+            found.append(entry)
+            continue
         parts = _parts(entry, areas)
+        divided += bool(parts)
         found += parts
         if not parts:
             outside.append(entry.image_id)
-    if not found:
+    if not divided:
         raise DataError(
             f"data.split.polygons: no image lies in a polygon of {', '.join(map(str, settings.paths))}; check their "
             "coordinate reference system and place."

@@ -16,6 +16,7 @@ from terrazzo.data.dividing import divide
 from terrazzo.data.facts import FACTS_FILE, load_facts, save_facts
 from terrazzo.data.findings import count_roles, find_warnings, require_listed
 from terrazzo.data.folds import assign_folds
+from terrazzo.data.labels.vector_check import check_vectors
 from terrazzo.data.measuring import ImageFacts, measure_image
 from terrazzo.data.patches import Patch, PatchIndex, cut
 from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepared, save_prepared
@@ -96,9 +97,14 @@ class _Task:
     def inputs(self) -> str:
         """Return a hash of the settings and of every file's path, size and time."""
         files = [
-            [pair.image_id, pair.split, pair.region, pair.fold, _states(pair), _reading(pair)] for pair in self.pairs
+            [pair.image_id, pair.split, pair.region, pair.fold, _states(pair.all_files), _reading(pair)]
+            for pair in self.pairs
         ]
-        return fingerprint({"format": FORMAT, "data": self.data.model_dump(mode="json"), "files": files})
+        polygons = self.data.split.polygons
+        division = [] if polygons is None else _states(polygons.all_files)
+        return fingerprint(
+            {"format": FORMAT, "data": self.data.model_dump(mode="json"), "files": files, "division": division}
+        )
 
     def unchanged(self) -> Prepared | None:
         """Return what lies in the folder if it was made from the same inputs."""
@@ -118,13 +124,14 @@ class _Task:
             headers = self._headers()
             bands, positions = select_bands(headers[0], self.data.bands, collar=self.data.collar)
             whole = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
+            known = check_vectors(whole)
             entries, notes = divide(whole, self.data)
             cuts = [_patches(entry, self.data.patch) for entry in entries]
             facts = self._facts(entries, cuts, bands, force=force, progress=progress)
             require_listed(self.data.classes, entries, facts)
             if self.data.fold is not None:
                 entries = assign_folds(entries, facts, self.data.split.folds, self.data.fold)
-            prepared = self._prepared(entries, cuts, facts, bands, notes=[*header_notes(headers), *notes])
+            prepared = self._prepared(entries, cuts, facts, bands, notes=[*header_notes(headers), *known, *notes])
             for warning in prepared.warnings:
                 progress.note(warning)
             write_splits(self.folder / SPLITS_FILE, entries, self.data, self.said)
@@ -162,7 +169,7 @@ class _Task:
             fingerprint(
                 {
                     "how": how,
-                    "files": _states(entry),
+                    "files": _states(entry.all_files),
                     "reading": _reading(entry),
                     "stack": entry.stack,
                     "grid": [entry.crs, entry.transform, entry.height, entry.width],
@@ -240,10 +247,10 @@ def _reading(part: Pair | ImageEntry) -> list[Any]:
     return [None if record is None else record.model_dump(mode="json") for record in records]
 
 
-def _states(part: Pair | ImageEntry) -> list[tuple[str, int, int]]:
-    """Return path, size and time of each file of an image."""
+def _states(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """Return path, size and time of each file."""
     try:
-        facts = [(str(path), path.stat()) for path in part.all_files]
+        facts = [(str(path), path.stat()) for path in paths]
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
     return [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from terrazzo.data.sources.source import SOURCES, Source
+from terrazzo.geo.vector import files_of
 from terrazzo.record import Record, family
 
 __all__ = [
@@ -108,8 +109,13 @@ class PolygonSettings(Record):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files."""
+        """The vector files."""
         return (self.file,) if self.file is not None else tuple((self.files or {}).values())
+
+    @property
+    def all_files(self) -> tuple[Path, ...]:
+        """The vector files, with what lies beside a shapefile."""
+        return tuple(file for path in self.paths for file in files_of(path))
 
 
 class ValidationSettings(Record):

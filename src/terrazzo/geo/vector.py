@@ -136,6 +136,14 @@ class VectorFile:
         """Names of the attributes."""
         return self._layer.fields
 
+    @property
+    def place(self) -> str:
+        """Where its shapes lie, for messages."""
+        bounds = self._layer.bounds
+        if bounds is None:
+            return f"{self.path} holds {self._layer.count} shapes"
+        return f"{self.path} reaches over {', '.join(f'{number:.10g}' for number in bounds)} in {self.crs.name}"
+
     def require_field(self, name: str) -> None:
         """Refuse a field that is not there.
 
