@@ -74,9 +74,9 @@ class CvatSource(Source):
                     found.append(_Found(path, image, *place))
         if missing and self.missing == "error":
             raise DataError(
-                f"{_counted(missing, 'image')} that {'annotation files name' if len(files) > 1 else 'it names'} do not "
-                f"exist below {self.images or self.folder}: {_some(missing)}. Put them there, name their folder with "
-                "data.source.images, or set data.source.missing: skip."
+                f"missing below {self.images or self.folder}: {_counted(missing, 'image')} that the annotations name "
+                f"({_some(missing)}). Put them there, name their folder with data.source.images, or set "
+                "data.source.missing: skip."
             )
         _require_once(found)
         bare = [entry for entry in found if not entry.image.shapes]
@@ -170,7 +170,7 @@ class CvatSource(Source):
                 "data.source.unannotated: background takes them for background"
             )
         if others := sum(entry.image.other_shapes for entry in kept):
-            yield f"{others} cuboids and skeletons are not drawn: they mean no pixels"
+            yield f"not drawn, since they mean no pixels: {others} cuboids and skeletons"
 
 
 @dataclass(frozen=True)
