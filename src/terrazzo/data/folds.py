@@ -97,8 +97,8 @@ def _group(entry: ImageEntry, folds: FoldSettings) -> str:
 
 def _size(group: Sequence[int], facts: Sequence[ImageFacts], *, stratify: bool) -> list[float]:
     """Return a group's images, and with `stratify` its labelled pixels of each class."""
-    pixels = np.sum([facts[number].class_pixels for number in group], axis=0).tolist() if stratify else []
-    return [float(len(group)), *pixels]
+    labelled = np.array([facts[number].class_pixels for number in group], dtype=np.float64).sum(axis=0)
+    return [float(len(group)), *(labelled.tolist() if stratify else [])]
 
 
 def deal(
