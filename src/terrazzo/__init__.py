@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from terrazzo.config import load_config as load_config
     from terrazzo.phases.demo import demo as demo
     from terrazzo.phases.evaluate import evaluate as evaluate
+    from terrazzo.phases.init import init as init
     from terrazzo.phases.predict import predict as predict
     from terrazzo.phases.prepare import prepare as prepare
     from terrazzo.phases.run import run as run
@@ -23,6 +24,7 @@ _HOMES = {
     "Bundle": "terrazzo.bundle",
     "demo": "terrazzo.phases",
     "evaluate": "terrazzo.phases",
+    "init": "terrazzo.phases",
     "load_config": "terrazzo.config",
     "predict": "terrazzo.phases",
     "prepare": "terrazzo.phases",
@@ -31,7 +33,19 @@ _HOMES = {
     "verify": "terrazzo.phases",
 }
 
-__all__ = ["Bundle", "__version__", "demo", "evaluate", "load_config", "predict", "prepare", "run", "train", "verify"]
+__all__ = [
+    "Bundle",
+    "__version__",
+    "demo",
+    "evaluate",
+    "init",
+    "load_config",
+    "predict",
+    "prepare",
+    "run",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each public name has its own type

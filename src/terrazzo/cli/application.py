@@ -14,6 +14,7 @@ from terrazzo.cli import config
 from terrazzo.cli.demo import demo
 from terrazzo.cli.evaluate import evaluate
 from terrazzo.cli.group import Group
+from terrazzo.cli.init import init
 from terrazzo.cli.listing import list_names
 from terrazzo.cli.predict import predict
 from terrazzo.cli.prepare import prepare
@@ -37,7 +38,7 @@ application = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, verify, prepare, train, evaluate, predict, run):
+for command in (demo, init, verify, prepare, train, evaluate, predict, run):
     application.command()(command)
 application.command("list")(list_names)
 application.add_typer(config.application, name="config")

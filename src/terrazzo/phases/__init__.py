@@ -2,6 +2,7 @@
 
 from terrazzo.phases.demo import demo
 from terrazzo.phases.evaluate import evaluate
+from terrazzo.phases.init import InitSummary, init
 from terrazzo.phases.predict import predict
 from terrazzo.phases.prepare import prepare
 from terrazzo.phases.run import run
@@ -20,6 +21,7 @@ from terrazzo.phases.verify import VerifySummary, verify
 __all__ = [
     "DemoSummary",
     "EvaluateSummary",
+    "InitSummary",
     "PredictSummary",
     "PrepareSummary",
     "RunSummary",
@@ -28,6 +30,7 @@ __all__ = [
     "VerifySummary",
     "demo",
     "evaluate",
+    "init",
     "predict",
     "prepare",
     "run",
