@@ -15,7 +15,9 @@ from jaxtyping import Bool, Float64, Shaped, UInt8
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling as Method
 from rasterio.errors import RasterioError
-from rasterio.warp import reproject, transform
+from rasterio.io import MemoryFile
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform
 
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid, Window
@@ -32,7 +34,7 @@ Pixels = tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]
 OUTSIDE, MISSING, MEASURED = 0, 1, 2
 """What a pixel of the target meets: nothing of the file, a pixel that is missing there, a pixel that was measured."""
 
-Found = tuple[Shaped[np.ndarray, "band y x"], UInt8[np.ndarray, "y x"]]
+Found = tuple[Shaped[np.ndarray, "band target_y target_x"], UInt8[np.ndarray, "target_y target_x"]]
 """Values, and what each pixel meets: `OUTSIDE`, `MISSING` or `MEASURED`."""
 
 BLOCK = 256
@@ -41,6 +43,8 @@ BLOCK = 256
 SOURCE_PIXELS = 2**21
 """Pixels of the file that are held at once; a block that covers more is divided."""
 
+# Pixels of the file by which a position may be wrong, so that not every one is converted by itself.
+_TOLERANCE = 0.001
 _LATTICE = 21
 # Share of a window's extent by which curved edges may bulge between the points of the lattice.
 _BULGE = 0.02
@@ -162,29 +166,37 @@ class Warp:
 
     def _reproject(
         self, values: Shaped[np.ndarray, "band y x"], part: Window, source: Window, method: Method
-    ) -> Shaped[np.ndarray, "band part_y part_x"]:
+    ) -> Shaped[np.ndarray, "band target_y target_x"]:
         """Resample a piece of the file onto a piece of the target; 0 beyond the file."""
-        out = np.zeros((len(values), part.height, part.width), dtype=values.dtype)
         there, here = self._source.window(source), self._target.window(part)
         along_y, along_x = self._scale
+        frame = {"count": len(values), "height": source.height, "width": source.width, "dtype": values.dtype}
         try:
-            reproject(
-                values,
-                out,
-                src_transform=there.transform,
-                src_crs=there.crs,
-                dst_transform=here.transform,
-                dst_crs=here.crs,
-                resampling=method,
-                init_dest_nodata=False,
-                tolerance=0,
-                # Left to GDAL, the width of the mean would follow each piece's shape.
-                XSCALE=min(1 / along_x, 1.0),
-                YSCALE=min(1 / along_y, 1.0),
-            )
+            with MemoryFile() as memory:
+                # Said to be plain measurements, or a fourth band would be taken for transparency.
+                with memory.open(
+                    driver="GTiff", crs=there.crs, transform=there.transform, photometric="minisblack",
+                    alpha="unspecified", interleave="band", **frame,
+                ) as file:  # fmt: skip
+                    file.write(values)
+                with (
+                    memory.open() as file,
+                    WarpedVRT(
+                        file,
+                        crs=here.crs,
+                        transform=here.transform,
+                        height=part.height,
+                        width=part.width,
+                        resampling=method,
+                        tolerance=_TOLERANCE,
+                        # Left to GDAL, the width of the mean would follow each piece's shape.
+                        XSCALE=min(1 / along_x, 1.0),
+                        YSCALE=min(1 / along_y, 1.0),
+                    ) as virtual,
+                ):
+                    return np.asarray(virtual.read())
         except (RasterioError, CPLE_BaseError) as error:
             raise DataError(f"{self._name} cannot be brought onto another grid: {error}.") from error
-        return out
 
     @property
     def _reach(self) -> int:
