@@ -47,6 +47,10 @@ def test_only_wanted_columns_are_kept(write):
     assert cells(write("image,note,label\na,b,c\n"), "image", "gone") == [("a",)]
 
 
+def test_columns_that_are_not_wanted_may_have_one_name(write):
+    assert cells(write("image,,\na,b,c\n"), "image") == [("a",)]
+
+
 def test_without_header(write):
     path = write("a.tif;b.tif\nc.tif;d.tif")
     assert read_rows(path, {"1"}, header=False)[0] == ("1", "2")

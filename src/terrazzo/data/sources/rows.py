@@ -53,7 +53,7 @@ def read_rows(path: Path, needed: Collection[str], *, header: bool = True) -> tu
         columns, rows = _parquet(path, needed) if suffix in _PARQUETS else _csv(path, needed, header=header)
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as a table: {error}.") from error
-    double = sorted({column for column in columns if columns.count(column) > 1})
+    double = sorted({column for column in columns if column in needed and columns.count(column) > 1})
     if double:
         raise DataError(f'{path}: two columns are called "{double[0]}".')
     return columns, [row for row in rows if any(row.cells.values())]
@@ -99,9 +99,9 @@ def _separator(line: str) -> str:
 
 
 def _parquet(path: Path, needed: Collection[str]) -> tuple[tuple[str, ...], list[Row]]:
-    file = parquet.ParquetFile(path)
-    columns = tuple(file.schema_arrow.names)
-    records = file.read(columns=[column for column in columns if column in needed]).to_pylist()
+    with parquet.ParquetFile(path) as file:
+        columns = tuple(file.schema_arrow.names)
+        records = file.read(columns=[column for column in columns if column in needed]).to_pylist()
     rows = []
     for number, record in enumerate(records, 1):
         where = f"{path}, row {number}"
