@@ -107,7 +107,8 @@ class OgrLayer(Layer):
                 _, numbers, shapes, columns = pyogrio.raw.read(
                     self.path, layer=self.name, columns=list(fields), bbox=around, return_fids=True, **part
                 )
-            geometries = shapely.from_wkb(shapes)
+            # Rings that are not closed are closed; what is no shape at all counts as missing.
+            geometries = shapely.from_wkb(shapes, on_invalid="fix")
         except (*_OGR_ERRORS, shapely.errors.GEOSException) as error:
             raise DataError(f"{self.path} cannot be read: {error}.") from error
         # With a spatial index GDAL answers in the order of the index; what lies on top must not depend on that.
@@ -136,7 +137,7 @@ class ParquetLayer(Layer):
 
 
 _OGR_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, OSError)
-_PARQUET_ERRORS = (OSError, ValueError, KeyError, pyarrow.lib.ArrowException)
+_PARQUET_ERRORS = (OSError, ValueError, KeyError, pyarrow.lib.ArrowException, shapely.errors.GEOSException)
 
 
 def open_layer(path: Path, name: str | None = None) -> Layer:

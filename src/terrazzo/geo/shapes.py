@@ -74,7 +74,9 @@ def clean(geometries: Geometries) -> Cleaned:
     return Cleaned(kept, rows, skipped=len(geometries) - len(np.unique(rows)), repaired=repaired)
 
 
-def _apart(geometries: Geometries, rows: Int64[np.ndarray, " shape"]) -> tuple[Geometries, Int64[np.ndarray, " part"]]:
+def _apart(
+    geometries: Geometries, rows: Int64[np.ndarray, " shape"]
+) -> tuple[Shaped[np.ndarray, " part"], Int64[np.ndarray, " part"]]:
     """Take collections apart, nested ones too; everything else stays as it is."""
     while (mixed := shapely.get_type_id(geometries) == shapely.GeometryType.GEOMETRYCOLLECTION).any():
         counts = np.where(mixed, shapely.get_num_geometries(geometries), 1)
@@ -175,7 +177,9 @@ def _densified(geometries: Geometries, project: Project, tolerance: float) -> Ge
     return dense
 
 
-def _outlines(geometries: Geometries) -> tuple[Geometries, Int64[np.ndarray, " line"]]:
+def _outlines(
+    geometries: Geometries,
+) -> tuple[Shaped[np.ndarray, " line"], Int64[np.ndarray, " line"]]:
     """Return rings and lines, and the geometry that each belongs to."""
     parts, owner = shapely.get_parts(geometries, return_index=True)
     rings, of_part = shapely.get_rings(parts, return_index=True)
