@@ -111,3 +111,8 @@ def test_reading_keeps_unicode_and_spaces(make_run: MakeRun, tmp_path: Path) -> 
     assert [entry.name for entry in run.data.classes] == ["Wiese, naß", 'the "old" wood', "水"]
     assert run.history[0]['val_iou_the "old" wood'] is not None
     assert json.loads((folder / "data.json").read_text(encoding="utf-8"))["classes"][2]["name"] == "水"
+
+
+def test_named_validation_sets_follow_the_split_val(make_run: MakeRun) -> None:
+    run = read_run(make_run(evaluated=("train", "val", "val_sea", "val_city", "test")))
+    assert [found.facts.split for found in run.evaluated] == ["test", "val", "val_city", "val_sea", "train"]

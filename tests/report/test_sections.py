@@ -185,3 +185,28 @@ def test_the_config_is_shown_as_text(make_run: MakeRun, parse: Parse) -> None:
 )
 def test_what_is_missing_is_said_in_a_sentence(parse: Parse, part: Callable[[RunContents], str], sentence: str) -> None:
     assert sentence in parse(part(EMPTY)).text
+
+
+def test_named_validation_sets_have_curves_joined_over_the_epochs_between(parse: Parse) -> None:
+    rows = [
+        {"epoch": 1.0, "val_loss": 0.5, "val_miou": 0.3, "val_city_loss": None, "val_city_miou": None},
+        {"epoch": 2.0, "val_loss": 0.4, "val_miou": 0.4, "val_city_loss": 0.6, "val_city_miou": 0.2},
+        {"epoch": 3.0, "val_loss": 0.3, "val_miou": 0.5, "val_city_loss": None, "val_city_miou": None},
+        {"epoch": 4.0, "val_loss": 0.2, "val_miou": 0.6, "val_city_loss": 0.5, "val_city_miou": 0.3},
+    ]
+    shown = [{**row, "train_loss": 1.0, "val_iou_loss": 0.1, "val_mean_miou": row["val_city_miou"]} for row in rows]
+    text = flat(str(curves_section(replace(EMPTY, history=tuple(shown)))))
+    assert "city from 0.6 to 0.5" in text
+    assert "city from 0.2 to 0.3" in text
+    assert "mean of all sets from 0.2 to 0.3" in text
+    # One stroke from the second to the fourth epoch, without a gap.
+    assert text.count("city, epoch 2") == 2
+    assert "city, epoch 3" not in text
+    assert "Nothing was validated" not in text
+
+
+def test_a_run_that_looks_at_named_sets_alone_was_validated() -> None:
+    rows = ({"epoch": 1.0, "train_loss": 1.0, "val_miou": None, "val_sea_loss": 0.5, "val_sea_miou": 0.25},)
+    text = flat(str(curves_section(replace(EMPTY, history=rows))))
+    assert "Nothing was validated" not in text
+    assert "Validation mIoU" in text

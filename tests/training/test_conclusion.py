@@ -86,3 +86,24 @@ def test_a_summary_says_what_the_state_holds(tiny, prepared, tmp_path):
     assert found.bundle == tmp_path / "bundle.safetensors"
     assert math.isclose(found.seconds, 6.0)
     assert found.final["epoch"] == 3
+
+
+def test_epochs_without_the_figure_are_compared_with_no_other():
+    """A figure measured every second epoch: the others are neither better nor worse."""
+    record = TrainSettings(epochs=9, monitor=Monitor(figure="val_city_miou", patience=2), keep=KeepSettings(best=3))
+    state = RunState(fingerprint="x")
+    stale = []
+    for epoch, value in enumerate([None, 0.5, None, 0.4, None, 0.3], start=1):
+        assert not state.finished
+        row = {"epoch": epoch, "val_city_miou": value, "seconds": 1.0}
+        state = conclude(state, row, record, measured=value is not None)
+        stale.append(state.stale)
+    assert stale == [0, 0, 0, 1, 1, 2]
+    assert (state.finished, state.stopped_early, state.epoch) == (True, True, 6)
+    assert [best.epoch for best in state.best] == [2, 4, 6]
+    assert len(state.history) == 6
+
+
+def test_an_epoch_without_the_figure_can_be_the_last():
+    record = TrainSettings(epochs=1, monitor=Monitor(figure="val_city_miou"))
+    assert conclude(RunState(fingerprint="x"), {"epoch": 1}, record, measured=False).finished

@@ -8,6 +8,7 @@ import torch
 
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.dataset import PatchDataset
+from terrazzo.data.patches import PatchIndex
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import PatchKey, collate
 from terrazzo.errors import DataError
@@ -145,3 +146,37 @@ def test_the_normalisation_is_the_examinations(prepared, processes):
     other = prepared.normalisation.model_copy(update={"mean": (0.0, 500.0, 500.0)})
     found = look(prepared, Brightest(), processes, normalisation=other)
     assert found.confusion.counts[:, 1:].sum() == 0
+
+
+def test_patches_without_a_labelled_pixel_are_not_read(tiny, processes, tmp_path, monkeypatch):
+    """One of two images loses all labels but one pixel: its other patches change no count."""
+    made = tiny.tiny_prepared(tmp_path / "sparse", overlap=0, sizes={"train": [(16, 16)], "val": [(48, 48), (32, 32)]})
+    entry = made.catalog.entries("val")[0]
+    with rasterio.open(entry.label.file, "r+") as file:
+        sparse = np.full((48, 48), 255, dtype=np.uint8)
+        sparse[20, 40] = 1
+        file.write(sparse, 1)
+    frame = made.index.frame.copy()
+    for row in frame.index[frame["image_id"] == entry.image_id]:
+        inside = sparse[made.index.window(row).slices]
+        frame.at[row, "counts"] = [int((inside == value).sum()) for value in range(3)]
+    told = replace(made, index=PatchIndex(frame))
+    every = look(made, Brightest(), processes)
+    read = []
+
+    def spy(dataset, key, real=PatchDataset.__getitem__):
+        read.append(key.row)
+        return real(dataset, key)
+
+    monkeypatch.setattr(PatchDataset, "__getitem__", spy)
+    found = look(told, Brightest(), processes)
+    assert found.confusion == every.confusion
+    assert found.confusion.total == 1 + 32 * 32 - 3 * 4
+    assert len(read) == 1 + 4
+    assert [one.row for one in found.worst] == [one.row for one in every.worst]
+
+
+def test_a_split_without_any_label_counts_nothing(tiny, processes, tmp_path):
+    made = tiny.tiny_prepared(tmp_path / "bare", sizes={"train": [(16, 16)], "val": [(3, 4)]})
+    found = look(made, Brightest(), processes)
+    assert (found.confusion.total, found.loss, found.worst, found.batches) == (0, None, (), 0)

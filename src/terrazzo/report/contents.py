@@ -185,4 +185,6 @@ def _pictures(folder: Path, pattern: str) -> tuple[Path, ...]:
 
 def _split_rank(path: Path) -> tuple[int, str]:
     split = path.parent.name
-    return (SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER), split)
+    # A named validation set stands behind the split val.
+    role = "val" if split.startswith("val_") else split
+    return (SPLIT_ORDER.index(role) if role in SPLIT_ORDER else len(SPLIT_ORDER), split)

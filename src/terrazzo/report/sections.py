@@ -1,5 +1,6 @@
 """The parts of a run's page about the run itself; each takes what the run folder holds and says what is missing."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,10 @@ MOST_CLASSES = 8
 DIM, PALE = 0.08, 0.45
 """Outside these bounds of luminance a line has a contrast below 2 on a dark or a pale page."""
 TRAIN, VALIDATION = "var(--first)", "var(--second)"
+SET_LOSS = re.compile(r"val_(?!iou_)((?:(?!_iou_)[a-z0-9_])+)_loss")
+"""Column of log.csv that each named validation set has."""
+SET_COLOURS = ("#2a9d5c", "#a259c4", "#b8860b", "#d1477a")
+"""Of named validation sets; all are neither dim nor pale."""
 
 
 def header(run: RunContents) -> Markup:
@@ -83,7 +88,7 @@ def curves_section(run: RunContents) -> Markup:
         return section("Training", missing("No training curves: the run folder has no log.csv with rows."))
     best = best_epoch(run.history, run.metadata)
     mark = best[1] if best else None
-    validated = any(row.get("val_loss") is not None or row.get("val_miou") is not None for row in run.history)
+    validated = any(_has(run, column) for column in run.history[0] if column.startswith("val_"))
     parts = [tag("div", *_charts(run, mark), class_="charts")]
     if best is not None:
         parts.append(tag("p", f"The upright line marks epoch {best[1]:g}, the best by {best[0]}.", class_="note"))
@@ -99,10 +104,12 @@ def _charts(run: RunContents, mark: float | None) -> list[Markup]:
     loss = [
         _line(run, "train_loss", "training", TRAIN),
         _line(run, "val_loss", "validation", VALIDATION, dashed=True),
+        *_set_lines(run, "loss"),
     ]
     charts = [line_chart("Loss", loss, mark=mark)]
-    if _has(run, "val_miou"):
-        charts.append(line_chart("Validation mIoU", [_line(run, "val_miou", "mIoU", VALIDATION)], floor=0.0, mark=mark))
+    means = [_line(run, "val_miou", "mIoU", VALIDATION), *_set_lines(run, "miou")]
+    if any(y is not None for line in means for _, y in line.points):
+        charts.append(line_chart("Validation mIoU", means, floor=0.0, mark=mark))
     per_class = _class_lines(run)
     if per_class:
         few = len(per_class) <= MOST_CLASSES
@@ -125,6 +132,17 @@ def _has(run: RunContents, column: str) -> bool:
 def _line(run: RunContents, column: str, name: str, colour: str, *, dashed: bool = False) -> Line:
     points = [(row.get("epoch") or float(index), row.get(column)) for index, row in enumerate(run.history, 1)]
     return Line(name, points, colour, dashed)
+
+
+def _set_lines(run: RunContents, figure: str) -> list[Line]:
+    """Return one curve a named validation set, joined over the epochs in which it was not measured."""
+    names = [found[1] for column in run.history[0] if (found := SET_LOSS.fullmatch(column))]
+    columns = {f"val_{name}_{figure}": name for name in names} | {f"val_mean_{figure}": "mean of all sets"}
+    lines = []
+    for place, (column, name) in enumerate(columns.items()):
+        line = _line(run, column, name, SET_COLOURS[place % len(SET_COLOURS)], dashed=place % 2 == 0)
+        lines.append(replace(line, points=[point for point in line.points if point[1] is not None]))
+    return lines
 
 
 def _last(line: Line) -> float:
