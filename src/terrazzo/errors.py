@@ -3,7 +3,8 @@
 TerrazzoError
 ├── ConfigError          the configuration or the arguments are wrong (exit status 2)
 ├── DataError            images, labels or their pairing are wrong
-│   └── LabelError       a label holds values or colours that no class lists
+│   ├── LabelError       a label holds values or colours that no class lists
+│   └── UnfitDataError   verifying found what makes training wrong or impossible
 ├── ContractError        a scene or data set does not fit what a bundle was trained for
 ├── BundleError          a model file is damaged, foreign or too new
 ├── ModelError           a network cannot be built or answered with wrong shapes
@@ -27,6 +28,7 @@ __all__ = [
     "StorageError",
     "TerrazzoError",
     "TrainingError",
+    "UnfitDataError",
 ]
 
 
@@ -44,6 +46,10 @@ class DataError(TerrazzoError, ValueError):
 
 class LabelError(DataError):
     """A label holds values or colours that no class lists."""
+
+
+class UnfitDataError(DataError):
+    """Verifying found what makes training wrong or impossible."""
 
 
 class ContractError(TerrazzoError, ValueError):

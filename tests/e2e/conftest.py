@@ -32,7 +32,8 @@ def write_scene(image: Path, label: Path, seed: int) -> None:
         "height": SIDE,
         "width": SIDE,
         "crs": "EPSG:32612",
-        "transform": Affine(0.5, 0, 500_000, 0, -0.5, 4_100_000),
+        # Scenes lie apart: splits that share ground would stop a run.
+        "transform": Affine(0.5, 0, 500_000 + 100 * seed, 0, -0.5, 4_100_000),
     }
     for path, data, nodata in ((image, values, 0), (label, target[None], None)):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ def test_run_does_every_phase(project: Path, terrazzo: Terrazzo) -> None:
     summary = json.loads(done.stdout)
     run = project / "runs" / "tiny"
     assert [phase["name"] for phase in summary["phases"]] == [
+        "verify",
         "prepare",
         "train",
         "evaluate val",
@@ -34,6 +35,8 @@ def test_run_does_every_phase(project: Path, terrazzo: Terrazzo) -> None:
         "log.txt",
         "bundle.safetensors",
         "data.json",
+        "verify.json",
+        "data/gallery.json",
         "report.html",
     ):
         assert (run / name).is_file(), name

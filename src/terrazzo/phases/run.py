@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from terrazzo.config import RunConfig
+from terrazzo.data.gallery import draw_gallery
 from terrazzo.data.prepare import open_prepared
-from terrazzo.errors import ConfigError
+from terrazzo.data.verify.results import VERIFY_FILE
+from terrazzo.errors import ConfigError, UnfitDataError
 from terrazzo.logs import configure_logging, is_leader, timed
 from terrazzo.phases.evaluate import evaluate
 from terrazzo.phases.predict import predict
 from terrazzo.phases.prepare import prepare
 from terrazzo.phases.summary import PhaseTiming, RunSummary
 from terrazzo.phases.train import train
+from terrazzo.phases.verify import verify
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
+from terrazzo.storage import write_bytes
 
 __all__ = ["run"]
 
@@ -43,10 +47,10 @@ class _Story:
 
 
 def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
-    """Do the enabled phases: prepare, train, evaluate, predict.
+    """Do the enabled phases: verify, prepare, train, evaluate, predict.
 
     Each can be done alone by its own verb. Calling `run` again goes on where it stopped: data that has not changed is
-    not prepared again, and training takes up its last checkpoint.
+    neither verified nor prepared again, and training takes up its last checkpoint.
 
     Args:
         config: The configuration.
@@ -58,10 +62,12 @@ def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
 
     Raises:
         ConfigError: A phase needs what an earlier, disabled one would have made.
+        UnfitDataError: Verifying found errors; they lie in `verify.json` of the run folder.
     """
     configure_logging(config.logging, config.folder)
     begun = time.monotonic()
     story = _Story(listener)
+    _verify(config, story)
     _prepare(config, story)
     bundle = _train(config, story)
     scores = _evaluate(config, story, bundle)
@@ -82,11 +88,28 @@ def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
     return summary
 
 
+def _verify(config: RunConfig, story: _Story) -> None:
+    """Look at the data before hours are spent on it; what was found goes into the run folder, for the report."""
+    if not config.verify.enable:
+        story.skip("verify", "verify.enable is false")
+        return
+    if not is_leader():
+        return
+    found = story.do("verify", lambda: verify(config, reuse=True, listener=story.listener))
+    write_bytes(config.folder / VERIFY_FILE, (config.prepare.folder / VERIFY_FILE).read_bytes())
+    if found.errors:
+        raise UnfitDataError(
+            f"the data has {found.errors} errors, so nothing is trained on it; {config.folder / VERIFY_FILE} lists "
+            "them. Mend them, leave out the files, or accept a kind of finding by verify.accept."
+        )
+
+
 def _prepare(config: RunConfig, story: _Story) -> None:
     if not config.prepare.enable:
         story.skip("prepare", "prepare.enable is false")
     elif is_leader():
         story.do("prepare", lambda: prepare(config, listener=story.listener))
+        draw_gallery(open_prepared(config.prepare.folder), config.folder / "data")
 
 
 def _train(config: RunConfig, story: _Story) -> Path | None:

@@ -24,7 +24,15 @@ __all__ = ["Evaluated", "Row", "RunContents", "best_epoch", "read_run"]
 
 SPLIT_ORDER = ("test", "val", "calibrate", "train")
 """What was kept apart longest comes first."""
-KNOWN = ("log.csv", "metadata.json", "config.yaml", "data.json", "summary.json", "evaluate/*/summary.json")
+KNOWN = (
+    "log.csv",
+    "metadata.json",
+    "config.yaml",
+    "data.json",
+    "summary.json",
+    "verify.json",
+    "evaluate/*/summary.json",
+)
 """A folder that holds none of these is no run folder."""
 
 Row = Mapping[str, float | None]
@@ -52,6 +60,8 @@ class RunContents:
         folder: The run folder.
         history: Rows of log.csv, an epoch each.
         data: data.json; None where it is missing.
+        verified: verify.json: findings, footprints, distances.
+        gallery: data/gallery.json: pictures of each class.
         summary: summary.json.
         metadata: metadata.json.
         config: Text of config.yaml.
@@ -66,6 +76,8 @@ class RunContents:
     folder: Path
     history: tuple[Row, ...] = ()
     data: DataFacts | None = None
+    verified: Mapping[str, Any] = field(default_factory=dict)
+    gallery: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
@@ -97,6 +109,8 @@ def read_run(folder: Path) -> RunContents:
         folder=folder,
         history=_history(folder / "log.csv", problems),
         data=data_facts(data) if data else None,
+        verified=_json(folder / "verify.json", problems),
+        gallery=_json(folder / "data" / "gallery.json", problems),
         summary=summary,
         metadata=_json(folder / "metadata.json", problems),
         config=_text(folder / "config.yaml", problems),

@@ -2,6 +2,7 @@
 
 from terrazzo.report.blocks import missing, section, table
 from terrazzo.report.contents import RunContents
+from terrazzo.report.data_page import findings_part, map_part, samples_part
 from terrazzo.report.facts import BandFacts, DataFacts
 from terrazzo.report.figures import bar, swatch
 from terrazzo.report.html import Markup, tag
@@ -11,17 +12,21 @@ __all__ = ["data_section"]
 
 
 def data_section(run: RunContents) -> Markup:
-    """Return warnings, class shares by split, and bands."""
+    """Return warnings, findings, the map of splits, class shares by split, samples of classes, and bands."""
     data = run.data
+    checked = [*findings_part(run), *map_part(run)]
     if data is None:
-        return section("Data", missing("Nothing is known about the data: the run folder has no data.json."))
+        gap = missing("Nothing is known about the data: the run folder has no data.json.")
+        return section("Data", *checked, gap, *samples_part(run))
     listed = tag("ul", *(tag("li", warning) for warning in data.warnings), class_="warnings")
     return section(
         "Data",
         tag("h4", "Warnings"),
         listed if data.warnings else tag("p", "None.", class_="note"),
+        *checked,
         tag("h4", "Class shares of labelled pixels by split"),
         _shares(data) if data.pixels else missing("data.json holds no pixel counts of these classes."),
+        *samples_part(run),
         tag("h4", "Bands and normalisation"),
         tag("p", _grid(data), class_="note"),
         _bands(data.bands) if data.bands else missing("data.json names no bands."),

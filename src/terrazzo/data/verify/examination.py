@@ -22,7 +22,7 @@ from terrazzo.data.verify.files import damage, decode_whole, reason, strips, unf
 from terrazzo.data.verify.finding import Finding
 from terrazzo.data.verify.footprints import outline
 from terrazzo.data.verify.label_faults import LabelFaults
-from terrazzo.data.verify.reduction import Reduction
+from terrazzo.data.verify.reduction import Reduced, Reduction
 from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.data.verify.shift import Shift, find_shift
 from terrazzo.errors import DataError, LabelError, TerrazzoError
@@ -114,6 +114,8 @@ class _Look:
         self._findings: list[Finding] = []
         self._decoded = {"image": True, "label": header.entry.label is not None}
         self._moments = MomentSum(len(self._bands))
+        placed = "places" in self._checks and self._entry.crs is not None
+        self._reduces = placed or bool({"shifts", "duplicates"} & set(self._checks))
         self._small = Reduction(self._entry.height, self._entry.width)
         self._valid = 0
         self._range: tuple[float, float] | None = None
@@ -135,10 +137,9 @@ class _Look:
         if faults is not None and entry.label is not None and self._decoded["label"]:
             self._findings += faults.findings(str(entry.label.file)) if whole else []
             self._about_reference(entry)
-        view = self._small.result()
-        if "shifts" in self._checks and all(self._decoded.values()):
+        view = self._small.result() if self._reduces and whole else None
+        if view is not None and "shifts" in self._checks and all(self._decoded.values()):
             self._about_shift(find_shift(view))
-        corners = outline(view.valid, factor=view.factor, height=entry.height, width=entry.width)
         return Examined(
             pair=self._pair,
             findings=tuple(self._findings),
@@ -147,9 +148,14 @@ class _Look:
             band_names=self._bands.names,
             moments=self._moments.result(),
             class_pixels=faults.class_pixels if faults is not None else (),
-            picture=thumbnail(view) if "duplicates" in self._checks and whole else None,
-            corners=corners if entry.crs and whole else (),
+            picture=thumbnail(view) if view is not None and "duplicates" in self._checks else None,
+            corners=self._outline(view) if view is not None else (),
         )
+
+    def _outline(self, view: Reduced) -> tuple[tuple[float, float], ...]:
+        if self._entry.crs is None:
+            return ()
+        return outline(view.valid, factor=view.factor, height=self._entry.height, width=self._entry.width)
 
     def _add(self, strip: Window, files: ImageFiles, faults: LabelFaults | None) -> None:
         """Decode one strip of both; after damage in one, the other is still decoded to its end."""
@@ -174,9 +180,11 @@ class _Look:
 
     def _measure(self, strip: Window, raster: Raster) -> None:
         """Gather what is said of the image's values."""
-        self._small.add(strip.y, raster.values, raster.valid)
-        few = (slice(None, None, SAMPLED), slice(None, None, SAMPLED))
-        self._moments.add(raster.values[:, *few], raster.valid[few])
+        if self._reduces:
+            self._small.add(strip.y, raster.values, raster.valid)
+        if "drift" in self._checks:
+            few = (slice(None, None, SAMPLED), slice(None, None, SAMPLED))
+            self._moments.add(raster.values[:, *few], raster.valid[few])
         everywhere = bool(raster.valid.all())
         self._valid += raster.valid.size if everywhere else int(raster.valid.sum())
         measured = raster.values if everywhere else raster.values[:, raster.valid]
@@ -205,14 +213,13 @@ class _Look:
             self._findings.append(Finding(file, "warning", "constant", what, "check how it was written"))
 
     def _about_reference(self, entry: ImageEntry) -> None:
-        """Tell a label without reference system on an image with one, or the other way round."""
-        if not isinstance(entry.label, RasterLabel):
+        """Tell a label raster without reference system on an image with one."""
+        if not isinstance(entry.label, RasterLabel) or entry.crs is None:
             return
         for path in entry.label.files:
             with RasterFile(path) as file:
-                if (file.grid.crs is None) != (entry.crs is None):
-                    lacking, other = ("it", "its image") if file.grid.crs is None else ("its image", "it")
-                    what = f"{other} has a coordinate reference system and {lacking} has none; pixels go by number"
+                if file.grid.crs is None:
+                    what = "its image has a coordinate reference system and it has none; pixels go by number"
                     to_do = "make sure that both begin at the same corner, or write the reference system into both"
                     self._findings.append(Finding(str(path), "warning", "crs", what, to_do))
 

@@ -11,7 +11,7 @@ from terrazzo.geo.raster import RasterFile
 
 __all__ = ["COPY_AGAIN", "damage", "decode_whole", "reason", "strips", "unfit"]
 
-STRIP_BYTES = 8 * 2**20
+STRIP_BYTES = 2**23
 """Decoded bytes of one strip of rows."""
 COPY_AGAIN = "copy or download it again, or set it aside with --fix"
 

@@ -71,13 +71,9 @@ def outline(
     seen = valid[rows] > 0
     left = seen.argmax(axis=1)
     right = seen.shape[1] - seen[:, ::-1].argmax(axis=1)
-    corners = [
-        (min(float(x * factor), width), min(float(y * factor), height))
-        for row, begin, end in zip(rows.tolist(), left.tolist(), right.tolist(), strict=True)
-        for y in (row, row + 1)
-        for x in (begin, end)
-    ]
-    hull = shapely.MultiPoint(corners).convex_hull
+    ys = np.concatenate([rows, rows, rows + 1, rows + 1]) * factor
+    xs = np.concatenate([left, right, left, right]) * factor
+    hull = shapely.multipoints(np.column_stack([xs.clip(max=width), ys.clip(max=height)])).convex_hull
     return tuple((float(x), float(y)) for x, y in hull.exterior.coords[:-1])
 
 

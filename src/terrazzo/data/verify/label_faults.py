@@ -14,6 +14,8 @@ from terrazzo.geo.grid import Window
 
 __all__ = ["LabelFaults"]
 
+COMPARED = 32
+"""Up to as many classes, comparing with each is faster than counting all at once."""
 TOLD = 4
 """Unlisted values or colours of a file that are told with their places."""
 
@@ -68,7 +70,11 @@ class LabelFaults:
                     y, x = np.unravel_index(int(lost.argmax()), lost.shape)
                     self._first_missing = strip.y + int(y), strip.x + int(x)
             target = np.where(valid, target, target.dtype.type(ignore))
-        self._pixels += np.bincount(target.ravel(), minlength=len(self._pixels))[: len(self._pixels)]
+        if len(self._pixels) > COMPARED:
+            self._pixels += np.bincount(target.ravel(), minlength=len(self._pixels))[: len(self._pixels)]
+            return
+        for number in range(len(self._pixels)):
+            self._pixels[number] += np.count_nonzero(target == number)
 
     def findings(self, file: str) -> list[Finding]:
         """Return what is wrong with the label.

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 
 __all__ = ["LONGEST_SIDE", "Reduced", "Reduction"]
 
-LONGEST_SIDE = 512
+LONGEST_SIDE = 384
 """Cells that the longer side of an image is reduced to at most."""
 
 
@@ -53,18 +53,15 @@ class Reduction:
 
     def add(self, y: int, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:
         """Add a strip of an image whose first row is `y`."""
-        seen = values[:3]
-        whole = seen.dtype.kind == "u" and seen.dtype.itemsize <= 2
-        summed = seen[0] if len(seen) == 1 else seen.sum(axis=0, dtype=np.uint32 if whole else np.float32)
-        if valid.all():
-            rows, cells = self._rows(y, len(valid))
-            heights = np.diff(np.append(rows, len(valid)))
-            self._valid[cells : cells + len(rows)] += np.multiply.outer(heights, self._widths)
+        everywhere = bool(valid.all())
+        if everywhere:
+            first, rows = self._cells(y, len(valid))
+            self._valid[first : first + len(rows)] += np.multiply.outer(rows, self._widths)
         else:
-            summed = np.where(valid, summed, 0)
             self._gather(self._valid, y, valid.view(np.uint8))
-        self._gather(self._sums, y, summed)
-        self._bands = len(seen)
+        for band in values[:3]:
+            self._gather(self._sums, y, band if everywhere else np.where(valid, band, band.dtype.type(0)))
+        self._bands = min(len(values), 3)
 
     def add_label(self, y: int, target: Shaped[np.ndarray, "y x"], ignore: int) -> None:
         """Add a strip of a label whose first row is `y`; strips come from top to bottom."""
@@ -94,17 +91,22 @@ class Reduction:
         )
 
     def _gather(self, into: Float32[np.ndarray, "y x"], y: int, strip: Shaped[np.ndarray, "rows x"]) -> None:
-        """Sum a strip's pixels into the cells that they lie in."""
-        rows, cells = self._rows(y, len(strip))
-        if self.factor == 1:
-            into[cells : cells + len(strip)] += strip
-            return
-        wide = np.uint32 if strip.dtype.kind in "ub" and strip.dtype.itemsize <= 2 else np.float32
-        tall = np.add.reduceat(strip, rows, axis=0, dtype=wide).astype(np.float32)
-        into[cells : cells + len(tall)] += np.add.reduceat(tall, self._columns, axis=1)
+        """Sum a strip's pixels into the cells that they lie in: row by row of the cells, then column by column."""
+        factor = self.factor
+        first, rows = self._cells(y, len(strip))
+        # Sums of up to 256 values of 8 bits fit 16; adding slices is several times faster than numpy's own grouping.
+        narrow = strip.dtype == np.uint8 and factor <= 256
+        tall = np.zeros((len(rows), strip.shape[1]), dtype=np.uint16 if narrow else np.float32)
+        for row in range(min(factor, len(strip))):
+            part = strip[row::factor]
+            cell = (y + row) // factor - first
+            tall[cell : cell + len(part)] += part
+        for column in range(min(factor, strip.shape[1])):
+            part = tall[:, column::factor]
+            into[first : first + len(rows), : part.shape[1]] += part
 
-    def _rows(self, y: int, height: int) -> tuple[Int64[np.ndarray, " cell"], int]:
-        """Return where cells begin among the rows of a strip, and the first cell."""
+    def _cells(self, y: int, height: int) -> tuple[int, Int64[np.ndarray, " cell"]]:
+        """Return the first cell that rows of a strip lie in, and how many rows lie in each."""
         first = y // self.factor
-        edges = np.arange(first * self.factor, y + height, self.factor) - y
-        return np.maximum(edges, 0), first
+        edges = np.arange(first, -(-(y + height) // self.factor) + 1) * self.factor
+        return first, np.diff(edges.clip(y, y + height))

@@ -76,7 +76,8 @@ def find_shift(view: Reduced) -> Shift | None:
     if min(view.brightness.shape) < 2 * reach:
         return None
     edges, usable = _edges(view)
-    borders = np.where(usable, _centred(np.sqrt(view.borders)), 0).astype(np.float32)
+    met = np.sqrt(view.borders)
+    borders = np.where(usable, met - met.mean(), 0).astype(np.float32)
     table = _by_block(borders, edges, reach)
     return _judged(table, view.factor)
 
@@ -87,7 +88,8 @@ def _edges(view: Reduced) -> tuple[Float32[np.ndarray, "y x"], Bool[np.ndarray, 
     forward = np.zeros_like(lit)
     forward[:, :-1] = np.square(lit[:, 1:] - lit[:, :-1])
     forward[:-1] += np.square(lit[1:] - lit[:-1])
-    usable = np.asarray(uniform_filter(view.valid, 3, mode="nearest") > 1 - 1e-4)
+    whole = bool((view.valid == 1).all())
+    usable = np.asarray((view.valid == 1) if whole else uniform_filter(view.valid, 3, mode="nearest") > 1 - 1e-4)
     # The fourth root of the squared gradient: a few strong edges must not outweigh all others.
     edges = _centred(np.where(usable, np.sqrt(np.sqrt(forward)), 0).astype(np.float32))
     return np.where(usable, edges, 0).astype(np.float32), usable
