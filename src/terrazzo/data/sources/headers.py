@@ -11,6 +11,7 @@ from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.grid import Grid
 from terrazzo.geo.raster import RasterFile
+from terrazzo.geo.warped import way_onto
 
 __all__ = ["Header", "header_notes", "is_nameless", "read_header"]
 
@@ -49,7 +50,8 @@ def read_header(pair: Pair, *, georeferenced: bool, resolution_m: float | None =
         for file in files:
             _check_image(file, georeferenced=georeferenced)
         grid = _common_grid(files, resolution_m)
-        _check_cover(pair, grid)
+        mask = () if pair.mask is None else (opened.enter_context(RasterFile(pair.mask.file)),)
+        _check_cover((*files, *mask), grid)
         reprojected = _check_label(pair, grid)
         bands, stack = _stack(pair, files)
     facts = [path.stat() for path in pair.all_files]
@@ -121,16 +123,15 @@ def _common_grid(files: Sequence[RasterFile], resolution_m: float | None) -> Gri
         raise DataError(f"{files[0].path}: {error}") from error
 
 
-def _check_cover(pair: Pair, grid: Grid) -> None:
-    """Refuse files of an image that share no pixel with it."""
-    mask = () if pair.mask is None else (pair.mask.file,)
-    for path in (pair.image, *pair.extra, *mask):
-        with RasterFile(path, onto=grid) as file:
-            if not file.overlaps:
-                raise DataError(
-                    f"{path} covers {file.own_grid.describe_bounds()}, but {pair.image} is read on "
-                    f"{grid.describe_bounds()}; they share no pixel, so that nothing would be read."
-                )
+def _check_cover(files: Sequence[RasterFile], grid: Grid) -> None:
+    """Refuse files of an image, its mask too, that share no pixel with it."""
+    for file in files:
+        way = way_onto(grid, file.own_grid, "nearest", name=file.path)
+        if way is not None and not way.overlaps:
+            raise DataError(
+                f"{file.path} covers {file.own_grid.describe_bounds()}, but {files[0].path} is read on "
+                f"{grid.describe_bounds()}; they share no pixel, so that nothing would be read."
+            )
 
 
 def _check_label(pair: Pair, grid: Grid) -> tuple[str, ...]:

@@ -165,7 +165,9 @@ def _by_patterns(
             words = pattern.match(path)
             if words is not None:
                 key = tuple(words.get(word, "") for word in (*sorted(shared), *map(str, range(1, pattern.stars + 1))))
-                _enter(table, key, _Found(path, _name_of(words), role_of(words.get("split", "")), words.get("region")))
+                # A pattern without stars means one image, which is called after its file.
+                name = _name_of(words) or PurePosixPath(path).stem
+                _enter(table, key, _Found(path, name, role_of(words.get("split", "")), words.get("region")))
         tables.append(table)
     return tables[0], tables[1:]
 
