@@ -193,7 +193,9 @@ class VectorFile:
         return tuple(sorted(set(_texts(read_layer(self._layer, (field,), None).columns[field]))))
 
     def may_touch(self, grid: Grid) -> bool:
-        """Return whether the bounds of the whole layer and of a grid have something in common.
+        """Return whether a shape may lie on a grid, by the bounds of the whole layer.
+
+        Bounds in the header of a GeoPackage may be rounded or stale, so that its index has the last word.
 
         Raises:
             DataError: The grid has no coordinate reference system.
@@ -202,7 +204,9 @@ class VectorFile:
         if bounds is None:
             return self._layer.count > 0
         wanted = _moved(_around(grid, 0.0), crs_of(grid), self.crs)
-        return wanted is None or bool(shapely.box(*bounds).intersects(shapely.box(*wanted)))
+        if wanted is None or shapely.box(*bounds).intersects(shapely.box(*wanted)):
+            return True
+        return self._layer.indexed and len(read_layer(self._layer, (), wanted).geometries) > 0
 
     def survey(self) -> Survey:
         """Look at every shape once, a part of the file at a time.
