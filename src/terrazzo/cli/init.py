@@ -27,4 +27,10 @@ def init(
     with Session("init", as_json=as_json, debug=debug) as session:
         from terrazzo.phases import init as init_config
 
-        session.finish(init_config(folder, out=out))
+        done = init_config(folder, out=out, listener=session.listener)
+        if as_json:
+            session.finish(done)
+        else:
+            session.show({key: value for key, value in done.as_dict().items() if key not in {"found", "reasons"}})
+            for sentence in (*done.found, *done.reasons):
+                typer.echo(f"  {sentence}")

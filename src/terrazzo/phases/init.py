@@ -20,6 +20,7 @@ from terrazzo.data.recognise.view import View
 from terrazzo.data.recognise.writing import Draft, render, sentences
 from terrazzo.errors import DataError, StorageError
 from terrazzo.phases.summary import Summary
+from terrazzo.progress import Listener, Progress, silent
 
 __all__ = ["CONFIG_FILE", "InitSummary", "init"]
 
@@ -54,7 +55,7 @@ class InitSummary(Summary):
     reasons: tuple[str, ...]
 
 
-def init(folder: Path | str, *, out: Path | None = None) -> InitSummary:
+def init(folder: Path | str, *, out: Path | None = None, listener: Listener = silent) -> InitSummary:
     """Recognise the data in a folder and write a commented configuration for it.
 
     At most 24 images and labels are read, evenly spaced; of large ones nine windows.
@@ -63,6 +64,7 @@ def init(folder: Path | str, *, out: Path | None = None) -> InitSummary:
         folder: Images and labels in one of the layouts that Terrazzo reads.
         out: Folder for `terrazzo.yaml`, or the file to write if it ends in .yaml or .yml; the working directory if
             None.
+        listener: Receives progress.
 
     Raises:
         DataError: No layout is recognised, or a file of the sample cannot be read.
@@ -70,7 +72,27 @@ def init(folder: Path | str, *, out: Path | None = None) -> InitSummary:
     """
     begun = time.monotonic()
     file = _target(out)
-    view = View.of(Path(folder))
+    with Progress("look at the data", listener=listener):
+        draft, source = _draft(Path(folder))
+    _write(file, render(draft, file=str(file), escape=escape))
+    return InitSummary(
+        folder=file.parent,
+        seconds=time.monotonic() - begun,
+        config=file,
+        layout=draft.layout.title,
+        source=source,
+        images=len(draft.survey.pairs),
+        sampled=len(draft.survey.entries),
+        bands=draft.survey.bands.names,
+        shares=dict(draft.survey.shares),
+        found=tuple(sentences(draft)),
+        reasons=draft.reasons,
+    )
+
+
+def _draft(folder: Path) -> tuple[Draft, str]:
+    """Return what is to be written, and the source's name."""
+    view = View.of(folder)
     found = recognise(view)
     guess = _classes(view, found)
     known = found.source.known_classes()
@@ -80,7 +102,7 @@ def init(folder: Path | str, *, out: Path | None = None) -> InitSummary:
     if classes is None:
         raise TypeError("classes are guessed or known")
     looked = survey(found.listing, classes, georeferenced=found.source.georeferenced)
-    draft = Draft(
+    return Draft(
         name=_name(view.folder),
         folder=view.folder,
         layout=found.layout,
@@ -89,21 +111,7 @@ def init(folder: Path | str, *, out: Path | None = None) -> InitSummary:
         survey=looked,
         proposal=propose(looked, above=found.layout.above),
         notes=found.listing.notes,
-    )
-    _write(file, render(draft, file=str(file), escape=escape))
-    return InitSummary(
-        folder=file.parent,
-        seconds=time.monotonic() - begun,
-        config=file,
-        layout=found.layout.title,
-        source=found.source.name,
-        images=len(looked.pairs),
-        sampled=len(looked.entries),
-        bands=looked.bands.names,
-        shares=dict(looked.shares),
-        found=tuple(sentences(draft)),
-        reasons=draft.reasons,
-    )
+    ), found.source.name
 
 
 def _target(out: Path | None) -> Path:

@@ -167,7 +167,7 @@ def remove(product, pattern):
         ("*_SCL_*", r"lacks its scene classification \(SCL\)"),
         ("MTD_*", "holds no metadata file MTD_MSIL1C.xml or MTD_MSIL2A.xml"),
         ("GRANULE", "has no tile below GRANULE"),
-        ("IMG_DATA", "lacks B02, .* it holds no band"),
+        ("IMG_DATA", "lacks B01, .* it holds no band"),
     ],
 )
 def test_incomplete_products_are_named(tmp_path, pattern, message):

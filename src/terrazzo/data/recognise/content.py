@@ -22,6 +22,8 @@ SIDE = 512
 """Side of these windows in pixels."""
 MOST_VALUES = 64
 """Different values or colours that a label may have and be taken for one."""
+MOST_WIDE = 1024
+"""Largest value of a 16-bit raster that may be a class; calm water is few values too, but higher ones."""
 
 Colour = tuple[int, int, int]
 
@@ -87,10 +89,12 @@ def _is_label(path: Path, _modified_ns: int) -> bool:
         raster = file.read(_middle(file.grid.height, file.grid.width))
     found = raster.values[:, raster.valid] if raster.valid.any() else raster.values.reshape(len(bands), -1)
     if len(bands) == 1:
-        return len(np.unique(found)) <= MOST_VALUES and not (bands.items[0].dtype == "uint16" and found.max() > 1024)
+        return len(np.unique(found)) <= MOST_VALUES and not (
+            bands.items[0].dtype == "uint16" and found.max() > MOST_WIDE
+        )
     counts = np.unique(_packed(found), return_counts=True)[1]
     # Compression blurs the edges of a mask drawn in few colours; a photograph has thousands, none of them common.
-    return len(counts) <= MOST_VALUES or np.sort(counts)[::-1][:12].sum() >= 0.9 * counts.sum()
+    return len(counts) <= MOST_VALUES or bool(np.sort(counts)[::-1][:12].sum() >= 0.9 * counts.sum())
 
 
 def read_labels(paths: Sequence[Path]) -> LabelContent:

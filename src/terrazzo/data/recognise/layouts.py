@@ -16,6 +16,7 @@ from terrazzo.data.recognise.slots import Slot, find_slots, matching
 from terrazzo.data.recognise.tables import bare_table_layouts, table_layouts
 from terrazzo.data.recognise.view import View, evenly
 from terrazzo.data.sources.pairing import IMAGE_FOLDERS, LABEL_FOLDERS
+from terrazzo.data.sources.pattern import Pattern
 from terrazzo.data.sources.source import Listing, Source
 from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.raster import RasterFile
@@ -184,7 +185,8 @@ def _named_files(view: View) -> Iterator[Layout]:
         settings: dict[str, object] = {"folder": view.folder, "images": image.pattern, "labels": label.pattern}
         if partners:
             settings["extra"] = [slot.pattern for slot in partners]
-        if image.files.keys() != label.files.keys():
+        meant_too = Pattern(image.pattern).match(min(label.files.values())) is not None
+        if meant_too or image.files.keys() != label.files.keys():
             settings["unmatched"] = "skip"
         title = f"images {image.pattern} with labels {label.pattern}"
         yield _georeferenced_or_not(view, Layout(title, {"name": "folder", **settings}))
