@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from terrazzo.data.prepare import prepare_data
+from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.settings import DataSettings, PrepareSettings
 from terrazzo.data.sources.cityscapes import CityscapesSource
 from terrazzo.errors import DataError
@@ -96,6 +96,8 @@ def test_prepared_without_a_list_of_classes(real_data, tmp_path, labels):
     )
     prepared = prepare_data(settings, PrepareSettings(folder=tmp_path / "prepared"))
     assert prepared.classes.names[13] == "car"
+    again = open_prepared(tmp_path / "prepared").catalog.entries()
+    assert [entry.label for entry in again] == [pair.label for pair in settings.source.pairs().pairs]
     for split, frame in (
         ("train", "cambridge/cambridge_000010_000019"),
         ("val", "cambridgeval/cambridgeval_000005_000019"),

@@ -171,6 +171,7 @@ def test_a_listed_value_that_occurs_nowhere_is_said(patches, tmp_path):
         ({"class_list": ""}, "at least 1 item"),
         ({"class_list": "0"}, "at least 1 item"),
         ({"max_mask_val": 0}, "greater than or equal to 1"),
+        ({"max_mask_val": 1001}, "less than or equal to 1000"),
     ],
 )
 def test_lists_of_values_that_cannot_be(tmp_path, settings, message):
@@ -293,7 +294,7 @@ def test_further_validation_folders_from_a_text_file(write_photo, tmp_path):
     source = {"name": "folder", "folder": tmp_path / "набор", "val_folder": tmp_path / "другая", "class_list": "64"}
     prepared = prepared_from(tmp_path, source=source, validation_list=tmp_path / "sets.txt")
     # Folders without any letter of a to z give sets a name of their own; the validation folder joins none of them.
-    assert prepared.pixel_counts == {split: (0, 6) for split in ("train", "val", "val_set", "val_2")}
+    assert prepared.pixel_counts == dict.fromkeys(("train", "val", "val_set", "val_2"), (0, 6))
 
 
 def test_another_folder_brings_its_own_validation_images(tmp_path):

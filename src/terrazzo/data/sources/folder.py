@@ -51,8 +51,8 @@ class FolderSource(PairedSource):
     class_list: ClassList | None = None
     """Label values that are classes, such as "1 2 5", instead of `data.classes`; all others are background, which is
     the first class. One value makes a binary task."""
-    max_mask_val: Annotated[int, Field(ge=1, le=65533)] | None = None
-    """Instead of a list: labels hold 0, the background, to this value, each a class of its own."""
+    max_mask_val: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Instead of a list: labels hold 0, the background, to this value, each a class of its own; at most 1000."""
     val_folder: Path | None = None
     """Folder of the validation images, laid out as `folder` is; what `folder` itself has for validation is left out."""
 
