@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 
 from terrazzo.data.area import AREAS, Area
 from terrazzo.data.labels.label import LABELS, Label
+from terrazzo.data.store_tile import Tiles
 from terrazzo.data.validity import ValidityMask
 from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.grid import Grid
@@ -87,6 +88,7 @@ class ImageEntry:
         fold: Number of its fold, from 0; None where there are no folds.
         area: Part of the image that this entry stands for, where an image is divided; its label is ignored outside.
         mask: Raster that says which pixels were not measured.
+        tiles: Where the image was written as tiles; that is known of prepared data, and no column of the catalog.
     """
 
     image_id: str
@@ -105,6 +107,7 @@ class ImageEntry:
     fold: int | None = None
     area: Area | None = None
     mask: ValidityMask | None = None
+    tiles: Tiles | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -118,7 +121,7 @@ class ImageEntry:
         mask = () if self.mask is None else (self.mask.file,)
         return (self.image, *(path for files in others for path in files), *self.extra, *mask)
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """Where the pixels lie."""
         crs = CRS.from_wkt(self.crs) if self.crs else None

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
-from terrazzo.data.reading import read_image, read_target
+from terrazzo.data.reading import read_patch
 from terrazzo.data.sample import Batch, PatchKey, Sample, collate
 from terrazzo.errors import ContractError, TerrazzoError
 from terrazzo.geo.grid import Window
@@ -87,8 +87,7 @@ class PatchDataset(Dataset[Sample]):
         """The patch as it lies on the disk, normalised."""
         entry = self._entries[self._images[row]]
         window, core = Window(*self._windows[row].tolist()), Window(*self._cores[row].tolist())
-        raster = read_image(entry, window, self.bands)
-        labels = read_target(entry, window, self.classes)
+        raster, labels = read_patch(entry, window, self.bands, self.classes)
         inner = Window(core.y - window.y, core.x - window.x, core.height, core.width)
         image = self.normalisation(raster.values, raster.valid)
         return _sample(image, labels, raster.valid, row=row, core=inner, ignore=self.classes.ignore)

@@ -1,7 +1,7 @@
 """What was found in each image, kept beside prepared data so that an unchanged image is never read again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,26 @@ import pandas as pd
 
 from terrazzo.data.measuring import ImageFacts
 from terrazzo.data.statistics import Moments
+from terrazzo.errors import DataError
 from terrazzo.storage import atomic_path
 
-__all__ = ["FACTS_FILE", "load_facts", "save_facts"]
+__all__ = ["FACTS_FILE", "file_states", "load_facts", "save_facts"]
 
 FACTS_FILE = "facts.parquet"
 COLUMNS = ("key", "pixels", "mean", "squares", "class_pixels", "ignored", "unlisted", "patch_pixels")
+
+
+def file_states(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Return path, size and time of each file: where one differs, what was found is found again.
+
+    Raises:
+        DataError: A file is missing or cannot be looked at.
+    """
+    try:
+        facts = [(str(path), path.stat()) for path in paths]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
+    return [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts]
 
 
 def save_facts(path: Path, facts: Mapping[str, ImageFacts]) -> None:

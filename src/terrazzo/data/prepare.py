@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from terrazzo.data.band_selection import select_bands, with_bands
 from terrazzo.data.catalog import Catalog, ImageEntry
 from terrazzo.data.dividing import divide
-from terrazzo.data.facts import FACTS_FILE, load_facts, save_facts
+from terrazzo.data.facts import FACTS_FILE, file_states, load_facts, save_facts
 from terrazzo.data.findings import count_roles, find_warnings, require_listed
 from terrazzo.data.folds import assign_folds
 from terrazzo.data.labels.vector_check import check_vectors
@@ -26,6 +26,8 @@ from terrazzo.data.sources.source import Pair
 from terrazzo.data.split_table import SPLITS_FILE, write_splits
 from terrazzo.data.splits import assign_splits
 from terrazzo.data.statistics import Moments, merge, normalisation_of
+from terrazzo.data.store import TileStore
+from terrazzo.data.store_plan import Store
 from terrazzo.data.validation_sets import SET_PREFIX, list_set, validation_sets
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
@@ -53,6 +55,7 @@ def prepare_data(
         DataError: Files are missing, damaged or do not fit each other.
         LabelError: Labels hold what no class lists, under `unlisted: error`.
         LockedError: Another process prepares the same folder.
+        SpaceError: The disk has too little room for the patch store; the prepared data is whole without it.
     """
     listing = data.source.pairs()
     pairs, notes = assign_splits(listing.pairs, data.split, folded=data.fold is not None)
@@ -69,10 +72,29 @@ def prepare_data(
             sweep(task.folder)
             prepared = None if force else task.unchanged()
             prepared = prepared or task.build(force=force, listener=listener)
+    prepared = _with_tiles(prepared, prepare.store, task.inputs(), force=force, listener=listener)
     if prepare.csv:
         prepared.catalog.save(task.folder / "catalog.csv")
         prepared.index.save(task.folder / "patches.csv")
     return prepared
+
+
+def _with_tiles(prepared: Prepared, store: Store, inputs: str, *, force: bool, listener: Listener) -> Prepared:
+    """Write what is slow to read by windows as tiles, unless that is done or not wanted."""
+    tiles = TileStore(
+        folder=prepared.folder,
+        store=store,
+        inputs=inputs,
+        entries=prepared.catalog.entries(),
+        bands=prepared.bands,
+        classes=prepared.classes,
+        patch_size=prepared.patch_size,
+    )
+    if force or not tiles.ready():
+        with locked(prepared.folder):
+            tiles.write(force=force, listener=listener)
+        prepared = open_prepared(prepared.folder)
+    return replace(prepared, warnings=(*prepared.warnings, *tiles.notes()))
 
 
 def open_prepared(folder: Path) -> Prepared:
@@ -97,11 +119,11 @@ class _Task:
     def inputs(self) -> str:
         """Return a hash of the settings and of every file's path, size and time."""
         files = [
-            [pair.image_id, pair.split, pair.region, pair.fold, _states(pair.all_files), _reading(pair)]
+            [pair.image_id, pair.split, pair.region, pair.fold, file_states(pair.all_files), _reading(pair)]
             for pair in self.pairs
         ]
         polygons = self.data.split.polygons
-        division = [] if polygons is None else _states(polygons.all_files)
+        division = [] if polygons is None else file_states(polygons.all_files)
         return fingerprint(
             {"format": FORMAT, "data": self.data.model_dump(mode="json"), "files": files, "division": division}
         )
@@ -169,7 +191,7 @@ class _Task:
             fingerprint(
                 {
                     "how": how,
-                    "files": _states(entry.all_files),
+                    "files": file_states(entry.all_files),
                     "reading": _reading(entry),
                     "stack": entry.stack,
                     "grid": [entry.crs, entry.transform, entry.height, entry.width],
@@ -245,15 +267,6 @@ def _reading(part: Pair | ImageEntry) -> list[Any]:
     """Return how label, area and mask are read."""
     records = (part.label, part.area, part.mask)
     return [None if record is None else record.model_dump(mode="json") for record in records]
-
-
-def _states(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
-    """Return path, size and time of each file."""
-    try:
-        facts = [(str(path), path.stat()) for path in paths]
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts]
 
 
 def _threads() -> int:

@@ -11,6 +11,7 @@ from terrazzo.data.catalog import Catalog
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import PatchIndex
+from terrazzo.data.store_manifest import with_tiles
 from terrazzo.errors import DataError, StorageError
 from terrazzo.geo.bands import Bands
 from terrazzo.storage import fingerprint, hash_file, read_json, write_json
@@ -107,12 +108,14 @@ def load_prepared(folder: Path) -> tuple[Prepared, str]:
     try:
         content = read_json(folder / PREPARED_FILE)
         _require_whole(folder, content)
+        bands, classes = Bands.model_validate(content["bands"]), Classes.model_validate(content["classes"])
+        entries = Catalog.load(folder / CATALOG_FILE).entries()
         prepared = Prepared(
             folder=folder,
-            catalog=Catalog.load(folder / CATALOG_FILE),
+            catalog=Catalog(with_tiles(folder, entries, bands, classes, inputs=content["inputs"])),
             index=PatchIndex.load(folder / PATCHES_FILE),
-            bands=Bands.model_validate(content["bands"]),
-            classes=Classes.model_validate(content["classes"]),
+            bands=bands,
+            classes=classes,
             normalisation=Normalisation.model_validate(content["normalisation"]),
             pixel_counts={split: tuple(counts) for split, counts in content["pixel_counts"].items()},
             ignored_counts=dict(content["ignored_counts"]),

@@ -16,22 +16,25 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from terrazzo.data.area import AreaReader
+from terrazzo.data.area import Area, AreaReader
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes, Decoded
 from terrazzo.data.labels.label import LabelReader
+from terrazzo.data.store_tile import TileFile, TilePixels, Tiles
 from terrazzo.errors import ContractError, DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster, RasterFile
 from terrazzo.geo.warped import Resampling
 
-__all__ = ["ImageFiles", "decode_label", "read_image", "read_target"]
+__all__ = ["ImageFiles", "decode_label", "read_image", "read_patch", "read_target"]
 
 OPEN_FILES = 32
 """Files that stay open in a process."""
 WHOLE_BYTES = 32 * 2**20
 """Largest decoded size of an untiled file that is kept whole."""
+TILE_FILES = 256
+"""Files of the patch store that stay open in a process: opening one takes half as long as reading a patch from it."""
 KEPT_BYTES = 256 * 2**20
 """Decoded bytes that a process keeps; where an epoch draws from much more, keeping is in vain."""
 
@@ -39,8 +42,31 @@ Arrays = tuple[Shaped[np.ndarray, "..."], ...]
 Opener = Callable[[Path, Resampling], RasterFile]
 
 
+def read_patch(
+    entry: ImageEntry, window: Window, bands: Bands, classes: Classes
+) -> tuple[Raster, Shaped[np.ndarray, "y x"]]:
+    """Read what `read_image` and `read_target` return, from the patch store at once where it holds both.
+
+    Args:
+        entry: The image.
+        window: Pixels, inside the image.
+        bands: Bands in the wanted order; all in `entry.stack`.
+        classes: How labels name classes.
+
+    Raises:
+        DataError: A file is missing or damaged.
+        ContractError: The window leaves the image or its label, or the image has no such band.
+        LabelError: The label holds what no class lists, under `unlisted: error`.
+    """
+    tiles = entry.tiles
+    if tiles is None or not tiles.hold_image(bands) or not tiles.hold_label(classes):
+        return read_image(entry, window, bands), read_target(entry, window, classes)
+    pixels = _read_tiles(entry, tiles, window, image=True, label=True)
+    return _raster(entry, window, bands, pixels), _inside(entry, window, classes, pixels)
+
+
 def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
-    """Read bands of a window.
+    """Read bands of a window, from the patch store where it holds them.
 
     Args:
         entry: The image.
@@ -54,6 +80,8 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
         DataError: A file is missing or damaged.
         ContractError: The window leaves the image, or the image has no such band.
     """
+    if entry.tiles is not None and entry.tiles.hold_image(bands):
+        return _raster(entry, window, bands, _read_tiles(entry, entry.tiles, window, image=True, label=False))
     store = _store()
     with store.lock:
         files = ImageFiles(entry, lambda path, resampling: store.file(path, entry, resampling))
@@ -76,7 +104,7 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
 
 
 def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[np.ndarray, "y x"]:
-    """Read the label of a window as class numbers.
+    """Read the label of a window as class numbers, from the patch store where it holds them.
 
     Args:
         entry: The image.
@@ -94,6 +122,8 @@ def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[n
     if entry.label is None:
         kind = np.uint8 if classes.ignore == 255 else np.uint16
         return np.full((window.height, window.width), classes.ignore, dtype=kind)
+    if entry.tiles is not None and entry.tiles.hold_label(classes):
+        return _inside(entry, window, classes, _read_tiles(entry, entry.tiles, window, image=False, label=True))
     store = _store()
     with store.lock:
         states = tuple(_state(path) for part in (entry.label, entry.area) if part for path in part.files)
@@ -109,6 +139,33 @@ def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[n
         if kept is None:
             kept = store.keep(key, (decode_label(label.reader, label.area, entry.grid.whole, classes).target,))
     return kept[0][window.slices].copy()
+
+
+def _read_tiles(entry: ImageEntry, tiles: Tiles, window: Window, *, image: bool, label: bool) -> TilePixels:
+    if window.y < 0 or window.x < 0 or window.y + window.height > entry.height or window.x + window.width > entry.width:
+        raise ContractError(f"{entry.image}: {window} leaves the image of {entry.height} x {entry.width} pixels.")
+    store = _store()
+    with store.lock:
+        return store.tiles(tiles).read(window, image=image, label=label)
+
+
+def _raster(entry: ImageEntry, window: Window, bands: Bands, pixels: TilePixels) -> Raster:
+    if pixels.values is None or pixels.valid is None:
+        raise ContractError(f"{entry.image}: the patch store does not hold its bands.")
+    return Raster(pixels.values, pixels.valid, entry.grid.window(window), bands)
+
+
+def _inside(entry: ImageEntry, window: Window, classes: Classes, pixels: TilePixels) -> Shaped[np.ndarray, "y x"]:
+    """Return the label; outside the area of a divided image it is ignored, since all its parts share the file."""
+    target = pixels.target
+    if target is None:
+        raise ContractError(f"{entry.image}: the patch store does not hold its label.")
+    if entry.area is None:
+        return target
+    store = _store()
+    with store.lock:
+        inside = store.area(entry, entry.area).inside(window)
+    return np.where(inside, target, target.dtype.type(classes.ignore))
 
 
 class ImageFiles:
@@ -250,6 +307,8 @@ class _Store:
         self.lock = threading.RLock()
         self._files: OrderedDict[Hashable, RasterFile] = OrderedDict()
         self._labels: OrderedDict[Hashable, _OpenLabel] = OrderedDict()
+        self._tiles: OrderedDict[Path, TileFile] = OrderedDict()
+        self._areas: OrderedDict[Hashable, AreaReader] = OrderedDict()
         self._arrays: OrderedDict[Hashable, Arrays] = OrderedDict()
         self._bytes = 0
 
@@ -272,6 +331,26 @@ class _Store:
                 self._labels.popitem(last=False)[1].reader.close()
         self._labels.move_to_end(key)
         return self._labels[key]
+
+    def tiles(self, tiles: Tiles) -> TileFile:
+        """Return a file of the patch store, opened; its name changes with its content."""
+        if tiles.path not in self._tiles:
+            self._tiles[tiles.path] = TileFile(tiles)
+            while len(self._tiles) > TILE_FILES:
+                self._tiles.popitem(last=False)[1].close()
+        self._tiles.move_to_end(tiles.path)
+        return self._tiles[tiles.path]
+
+    def area(self, entry: ImageEntry, area: Area) -> AreaReader:
+        """Return the area of an image, opened on its grid."""
+        states = tuple(_state(path) for path in area.files)
+        key = (*states, area, entry.crs, entry.transform, entry.height, entry.width)
+        if key not in self._areas:
+            self._areas[key] = area.open(entry.grid)
+            while len(self._areas) > OPEN_FILES:
+                self._areas.popitem(last=False)
+        self._areas.move_to_end(key)
+        return self._areas[key]
 
     def get(self, key: Hashable) -> Arrays | None:
         """Return kept arrays, or None."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -217,3 +217,9 @@ class PrepareSettings(Record):
     """Augmented training samples to draw with their labels."""
     csv: bool = False
     """Write catalog and patch index as CSV too."""
+    masks: Literal["none", "index", "colour", "both"] = "none"
+    """Write each label as an image into `masks/`: its class numbers, its colours, or both, with the colour map."""
+    store: Literal["auto", "original", "tiles"] = "auto"
+    """Whether images of which a patch cannot be read without decoding much more are written once as tiles, below
+    `folder`: never (original), always (tiles), or where all images are too many for memory and their tiles take at most
+    a quarter of the free disk (auto). Samples are the same."""
