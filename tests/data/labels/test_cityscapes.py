@@ -216,6 +216,15 @@ def test_real_polygons_with_outlines_are_what_the_official_tool_draws(real_data,
     assert (decoded(label, height=360, width=480).target == np.asarray(picture)).all()
 
 
+@pytest.mark.parametrize("frame", FRAMES)
+def test_colours_are_those_of_the_official_pictures(real_data, frame):
+    stem = real_data / "cityscapes_layout_camvid" / "gtFine" / f"{frame}_gtFine"
+    colours = np.asarray(Image.open(stem.with_name(f"{stem.name}_color.png")).convert("RGB"))
+    numbers = np.asarray(Image.open(stem.with_name(f"{stem.name}_labelTrainIds.png")))
+    judged = numbers != 255
+    assert (colours[judged] == CITYSCAPES.encode(numbers, "colour")[:, judged].T).all()
+
+
 def test_a_real_reduced_frame(real_data):
     folder = real_data / "cityscapes_frame" / "gtFine" / "val" / "frankfurt"
     path = folder / "frankfurt_000000_000294_gtFine_labelIds.png"

@@ -15,7 +15,7 @@ FRAME = Grid(crs=None, transform=Affine.identity(), height=360, width=480)
 
 @pytest.fixture
 def tree(tmp_path):
-    for role, name in (("train", "a"), ("train", "b"), ("val", "c")):
+    for role, name in (("train", "a"), ("train", "b"), ("val", "c ö")):
         for folder in (role, f"{role}annot"):
             path = tmp_path / "Сам vid" / folder / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,9 +57,12 @@ def test_classes_count_as_the_label_files_say(real_data):
 
 def test_lists_decide_and_what_they_leave_out_is_out(tree):
     write(tree, "train", "/SegNet/CamVid/train/b.png /SegNet/CamVid/trainannot/b.png", "")
-    write(tree, "val", "/x/train/a.png\t/x/trainannot/a.png")
-    assert listed(tree, split="lists") == {"train/a": "val", "train/b": "train"}
-    assert listed(tree) == {"train/a": "train", "train/b": "train", "val/c": "val"}
+    write(tree, "val", "/x/val/c ö.png\t/x/valannot/c ö.png")
+    write(tree, "test", "/x/train/a.png /x/trainannot/a.png")
+    assert listed(tree, split="lists") == {"train/a": "test", "train/b": "train", "val/c ö": "val"}
+    (tree / "test.txt").unlink()
+    assert listed(tree, split="lists") == {"train/b": "train", "val/c ö": "val"}
+    assert listed(tree) == {"train/a": "train", "train/b": "train", "val/c ö": "val"}
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,16 @@ def test_splits_and_cities(tree):
     ]
 
 
+def test_linked_cities_and_suffixes_in_capitals(tree, tmp_path):
+    folder = tree({"train/ulm/a b": ["labelIds.PNG"]})
+    (folder / "leftImg8bit/train/ulm/a b_leftImg8bit.png").rename(folder / "leftImg8bit/train/ulm/a b_leftImg8bit.PNG")
+    for top in ("leftImg8bit", "gtFine"):
+        (folder / top / "val").mkdir()
+        (folder / top / "val" / "link").symlink_to(folder / top / "train" / "ulm")
+    pairs = CityscapesSource(folder=folder).pairs().pairs
+    assert [pair.image_id for pair in pairs] == ["train/ulm/a b", "val/link/a b"]
+
+
 def test_coarse_annotations(tree):
     folder = tree({"train_extra/ulm/a": ["labelIds.png"], "val/ulm/b": ["labelIds.png"]}, kind="gtCoarse")
     pairs = CityscapesSource(folder=folder, annotations="coarse").pairs().pairs

@@ -45,7 +45,7 @@ class CamvidSource(Source):
     """Folder that holds train/ and trainannot/."""
     split: Literal["folders", "lists"] = "folders"
     """Where roles come from: the folders, or the files train.txt, val.txt and test.txt with an image and its label in
-    each line, whose last two parts count."""
+    each line, separated by a space or, where names hold spaces, a tab; the last two parts of their paths count."""
 
     def known_classes(self) -> Classes:
         """Return the 11 classes of SegNet."""
@@ -74,7 +74,7 @@ class CamvidSource(Source):
         return Listing(tuple(found[name] for name in sorted(found)))
 
     def _pair(self, line: str, *, role: str, where: str) -> Pair:
-        words = line.split()
+        words = [word.strip() for word in line.split("\t")] if "\t" in line else line.split()
         if len(words) != 2:
             raise DataError(f'{where}: expected an image and its label, got "{line}".')
         # The lists name /SegNet/CamVid/train/x.png: the folder of whoever wrote them.
