@@ -4,6 +4,7 @@ The mask is part of the value: a pixel is invalid where any selected band is nod
 and every operation carries that on.
 """
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Literal
 import numpy as np
 import rasterio
 from jaxtyping import Bool, Shaped
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
@@ -264,6 +266,7 @@ class RasterFile:
             values = self._source.read(numbers, window=area)
             valid = self._valid(numbers, area)
         except RasterioError as error:
+            self._forget_error()
             raise DataError(f"{self.path}: {window} cannot be decoded, the file is damaged: {error}.") from error
         for position, band in enumerate(bands):
             # Whole numbers are finite: looking would take as long as decoding a label.
@@ -272,6 +275,11 @@ class RasterFile:
         if bands.collar is not None:
             valid &= ~bands.collar.missing(values)
         return self.orientation.upright(values), self.orientation.upright(valid)
+
+    def _forget_error(self) -> None:
+        """Take what GDAL still says of a failed read: rasterio would raise it at the thread's next call, on any file."""
+        with contextlib.suppress(CPLE_BaseError):
+            _ = self._source.colorinterp
 
     def never_missing(self, bands: Bands) -> bool:
         """Return whether every pixel of these bands is measured, as far as that can be told without reading any.

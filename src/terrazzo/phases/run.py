@@ -98,6 +98,7 @@ def _verify(config: RunConfig, story: _Story) -> None:
     found = story.do("verify", lambda: verify(config, reuse=True, listener=story.listener))
     write_bytes(config.folder / VERIFY_FILE, (config.prepare.folder / VERIFY_FILE).read_bytes())
     if found.errors:
+        write_report(config.folder)
         raise UnfitDataError(
             f"the data has {found.errors} errors, so nothing is trained on it; {config.folder / VERIFY_FILE} lists "
             "them. Mend them, leave out the files, or accept a kind of finding by verify.accept."

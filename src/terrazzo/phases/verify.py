@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from terrazzo.config import RunConfig
 from terrazzo.data.prepare import prepare_data
-from terrazzo.data.verify.audit import Audit, Inventory, take_inventory, verify_pairs
-from terrazzo.data.verify.finding import Finding
+from terrazzo.data.store import StoreFinding, check_store, remove_tiles
+from terrazzo.data.verify.audit import Audit, Inventory, take_inventory, threads, verify_pairs
+from terrazzo.data.verify.finding import Finding, Severity, accepted, ordered
 from terrazzo.data.verify.results import VERIFY_FILE, Verified, inputs_of, load_verified, save_verified
 from terrazzo.data.verify.set_aside import Move, set_aside
 from terrazzo.errors import TerrazzoError
@@ -46,7 +47,8 @@ def verify(config: RunConfig, *, fix: bool = False, reuse: bool = False, listene
 
     Args:
         config: The configuration; `config.verify` says what to look for.
-        fix: Move pairs that cannot be read into a hidden folder of the data, and prepare again; nothing is deleted.
+        fix: Move pairs that cannot be read into a hidden folder of the data, drop damaged tiles of the patch store, and
+            prepare again; of the data nothing is deleted.
         reuse: Return what an earlier call found where neither settings nor files have changed since.
         listener: Receives progress.
 
@@ -64,22 +66,41 @@ def verify(config: RunConfig, *, fix: bool = False, reuse: bool = False, listene
     path = config.prepare.folder / VERIFY_FILE
     if reuse and not fix and (known := load_verified(path)) is not None and known.inputs == inputs:
         return _summary(config, known, begun, unchanged=True)
-    verified, audit = _look(config, inventory, inputs, listener)
+    verified, audit, store = _look(config, inventory, inputs, listener)
     moved: list[Move] = []
     if fix:
         moved = set_aside(audit.broken, audit.sound, config.data.source)
-        if moved:
-            inventory = take_inventory(config.data)
-            verified, _ = _look(config, inventory, inputs_of(inventory, config.data, config.verify), listener)
+        remove_tiles(store)
         _prepare_again(config, listener)
+        if moved or store:
+            inventory = take_inventory(config.data)
+            inputs = inputs_of(inventory, config.data, config.verify)
+            verified, _, _ = _look(config, inventory, inputs, listener)
     return _summary(config, verified, begun, moved=moved)
 
 
-def _look(config: RunConfig, inventory: Inventory, inputs: str, listener: Listener) -> tuple[Verified, Audit]:
-    """Look at everything and write down what was found."""
-    audit = verify_pairs(inventory, config.data, config.verify, listener=listener)
-    path = config.prepare.folder / VERIFY_FILE
-    return save_verified(path, audit, inputs=inputs, classes=config.data.classes.names), audit
+def _look(
+    config: RunConfig, inventory: Inventory, inputs: str, listener: Listener
+) -> tuple[Verified, Audit, list[StoreFinding]]:
+    """Look at everything, the patch store too where there is one, and write down what was found."""
+    settings, folder = config.verify, config.prepare.folder
+    audit = verify_pairs(inventory, config.data, settings, listener=listener)
+    store: list[StoreFinding] = []
+    if "store" in settings.checks:
+        store = check_store(folder, workers=threads(settings), listener=listener)
+        told = accepted([_told(finding) for finding in store], settings.accept)
+        audit = replace(audit, findings=tuple(ordered([*audit.findings, *told])))
+    verified = save_verified(folder / VERIFY_FILE, audit, inputs=inputs, classes=config.data.classes.names)
+    return verified, audit, store
+
+
+def _told(finding: StoreFinding) -> Finding:
+    """Return a fault of the patch store; damaged tiles would be learned from, missing ones are not read."""
+    severity: Severity = "hint" if finding.kind == "unused" else "warning"
+    if finding.kind == "damaged":
+        severity = "error"
+    to_do = "write the store again: terrazzo verify --fix"
+    return Finding(str(finding.path), severity, "store", finding.what, to_do)
 
 
 def _prepare_again(config: RunConfig, listener: Listener) -> None:

@@ -25,7 +25,7 @@ from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.errors import DataError, TerrazzoError
 from terrazzo.progress import Listener, Progress, silent
 
-__all__ = ["Audit", "Inventory", "take_inventory", "verify_pairs"]
+__all__ = ["Audit", "Inventory", "take_inventory", "threads", "verify_pairs"]
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,18 @@ def verify_pairs(
         source = sources.get(pair.split or "", data.source)
         return examine(pair, data, settings, georeferenced=source.georeferenced)
 
-    threads = settings.workers or min(len(os.sched_getaffinity(0)), 8)
-    pool = ThreadPoolExecutor(threads)
+    pool = ThreadPoolExecutor(threads(settings))
     try:
         with Progress("verify", listener=listener, total=len(inventory.pairs), unit="images") as progress:
             examined = list(progress.each(pool.map(look, inventory.pairs)))
     finally:
         pool.shutdown(cancel_futures=True)
     return _concluded(inventory, examined, data, settings)
+
+
+def threads(settings: VerifySettings) -> int:
+    """Return the number of threads that read; findings never depend on it."""
+    return settings.workers or min(len(os.sched_getaffinity(0)), 8)
 
 
 def _concluded(
