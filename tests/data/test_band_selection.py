@@ -10,7 +10,7 @@ from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.settings import BandSettings
 from terrazzo.data.sources.headers import Header
 from terrazzo.errors import DataError
-from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.bands import Band, Bands, Collar
 
 
 def header(*names, dtype="uint16", path="a.tif"):
@@ -94,3 +94,10 @@ def test_a_band_that_is_not_used_may_differ():
     bands, positions = select_bands(RGB, ["green"])
     other = replace(RGB, bands=header("x", "green").bands, entry=header("x", "green").entry)
     assert with_bands(other, bands, positions, first=RGB).stack == (BandPlace("green", 0, 1),)
+
+
+@pytest.mark.parametrize("wanted", [None, ["blue"]])
+def test_a_collar_goes_with_the_bands(wanted):
+    collar = Collar(value=255)
+    assert select_bands(RGB, wanted, collar=collar)[0].collar == collar
+    assert select_bands(RGB, wanted)[0].collar is None

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from terrazzo.data.settings import BandSettings, DataSettings, PatchSettings, PrepareSettings, SplitSettings
 from terrazzo.data.sources.folder import FolderSource
+from terrazzo.geo.bands import Collar
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,14 @@ def test_other_sources_need_classes(tmp_path):
 
 def test_the_schema_lets_classes_be_left_out():
     assert DataSettings.model_json_schema()["required"] == ["source"]
+
+
+def test_resolution_and_collar():
+    given = {"source": {"name": "folder", "folder": "x"}, "classes": ["a", "b"]}
+    data = DataSettings.model_validate({**given, "resolution_m": 0.5, "collar": {"value": 0, "nodata_tolerance": 6}})
+    assert data.resolution_m == 0.5
+    assert data.collar == Collar(value=0, nodata_tolerance=6)
+    assert DataSettings.model_validate(given).collar is DataSettings.model_validate(given).resolution_m is None
+    for wrong in ({"resolution_m": 0}, {"collar": {"nodata_tolerance": 6}}, {"collar": {"value": 0, "tolerance": 6}}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            DataSettings.model_validate({**given, **wrong})

@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from terrazzo.errors import ContractError
-from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.bands import Band, Bands, Collar
 
 RGBN = Bands(items=tuple(Band(name=name, dtype="uint16", nodata=65535) for name in ("red", "green", "blue", "nir")))
 
@@ -71,3 +72,28 @@ def test_it_is_read_back_from_what_was_dumped() -> None:
 def test_bands_differ_by_what_they_mean() -> None:
     assert Band(name="red", scale=0.0001) != Band(name="red")
     assert Band(name="red", unit="reflectance") != Band(name="red")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32"])
+def test_a_collar_is_where_every_band_is_close_to_its_value(dtype: str) -> None:
+    values = np.array([[0, 6, 7, 0, 250]], dtype).repeat(2, axis=0)[:, None]
+    values[1, 0, 3] = 100
+    assert Collar(value=0, nodata_tolerance=6).missing(values).tolist() == [[True, True, False, False, False]]
+    assert Collar(value=250).missing(values).tolist() == [[False] * 4 + [True]]
+
+
+def test_not_a_number_is_no_collar() -> None:
+    values = np.array([[[np.nan, 0.0]]], "float32")
+    assert Collar(value=0, nodata_tolerance=1).missing(values).tolist() == [[False, True]]
+
+
+def test_a_collar_stays_with_chosen_bands_and_in_json() -> None:
+    bands = Bands(items=RGBN.items, collar=Collar(value=255, nodata_tolerance=2))
+    assert bands.select(["nir"]).collar == bands.collar
+    assert Bands.model_validate_json(bands.model_dump_json()) == bands
+    assert Bands.model_validate({"items": bands.model_dump()["items"]}).collar is None
+
+
+def test_a_collar_tolerates_nothing_negative() -> None:
+    with pytest.raises(ValidationError, match="nodata_tolerance"):
+        Collar(value=0, nodata_tolerance=-1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
-from terrazzo.errors import ConfigError
+from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.grid import Grid, Window, starts
 
 sizes = st.integers(1, 60)
@@ -173,3 +173,81 @@ class TestGrid:
     def test_metres_are_unknown_in_a_local_system(self) -> None:
         local = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
         assert grid(crs=local).resolution_m is None
+
+
+UTM = CRS.from_epsg(32633)
+
+
+class TestSamePixels:
+    """Whether two files hold the same pixels."""
+
+    @pytest.mark.parametrize(
+        ("other", "shift"),
+        [
+            (grid(crs=UTM), 0),
+            (grid(crs=UTM, transform=Affine(2, 0, 100.01, 0, -2, 500)), 0.005),
+            (grid(crs=UTM, transform=Affine(2.002, 0, 100, 0, -2, 500)), 0.02),
+            (grid(crs=UTM, transform=Affine(2, 0, 100, 0, 2, 480)), 10),
+            (grid(9, 20, crs=UTM), np.inf),
+            (grid(crs=CRS.from_epsg(32634)), np.inf),
+            (grid(), np.inf),
+        ],
+        ids=["same", "rounded", "stretched", "south up", "smaller", "another zone", "no system"],
+    )
+    def test_the_farthest_corner_counts(self, other: Grid, shift: float) -> None:
+        assert grid(crs=UTM).shift(other) == pytest.approx(shift, abs=1e-9)
+        assert grid(crs=UTM).same_pixels(other) is (shift <= 0.01)
+
+    def test_bounds_in_words(self) -> None:
+        assert grid(crs=UTM).describe_bounds() == "x 100 to 140, y 480 to 500 in EPSG:32633"
+        assert grid().describe_bounds() == "x 100 to 140, y 480 to 500"
+
+
+class TestAtResolution:
+    """The same place in pixels of another size."""
+
+    @pytest.mark.parametrize(("metres", "shape"), [(1.0, (20, 40)), (4.0, (5, 10)), (3.0, (7, 13)), (1000.0, (1, 1))])
+    def test_size_and_corner(self, metres: float, shape: tuple[int, int]) -> None:
+        found = grid(crs=UTM).at_resolution(metres)
+        assert found.shape == shape
+        assert found.transform @ (0, 0) == (100, 500)
+        assert found.resolution == pytest.approx((metres, metres))
+        assert found.resolution_m == pytest.approx(metres)
+
+    @pytest.mark.parametrize(
+        "transform",
+        [Affine(2, 0, 100, 0, 2, 480), Affine(-2, 0, 140, 0, -2, 500), Affine.rotation(30) @ Affine.scale(2, -2)],
+        ids=["south up", "east left", "rotated"],
+    )
+    def test_directions_stay(self, transform: Affine) -> None:
+        found = grid(crs=UTM, transform=transform).at_resolution(0.5)
+        assert found.shape == (40, 80)
+        for corner in ((0, 0), (20, 0), (0, 10), (20, 10)):
+            assert found.transform @ (corner[0] * 4, corner[1] * 4) == pytest.approx(transform @ corner)
+
+    def test_oblong_pixels_become_square(self) -> None:
+        found = grid(crs=UTM, transform=Affine(2, 0, 100, 0, -4, 500)).at_resolution(2.0)
+        assert found.shape == (20, 20)
+        assert found.resolution == pytest.approx((2, 2))
+
+    def test_feet(self) -> None:
+        """Pixels of 2 US survey feet, 0.6096 m, doubled."""
+        found = grid(crs=CRS.from_epsg(2227)).at_resolution(2 * 0.6096012)
+        assert found.resolution == pytest.approx((4, 4), rel=1e-6)
+        assert found.shape == (5, 10)
+
+    def test_degrees_are_as_long_as_at_the_centre(self) -> None:
+        transform = Affine(0.001, 0, 10, 0, -0.001, 60.005)
+        found = grid(10, 10, CRS.from_epsg(4326), transform).at_resolution(11.1195)
+        assert found.resolution == pytest.approx((0.0001, 0.0002), rel=1e-4)
+        assert found.shape == (100, 50)
+
+    def test_its_own_resolution_changes_nothing(self) -> None:
+        assert grid(crs=UTM).at_resolution(2.0) == grid(crs=UTM)
+        assert grid(crs=UTM).at_resolution(2.0001) == grid(crs=UTM)
+        assert grid(crs=UTM).at_resolution(2.01) != grid(crs=UTM)
+
+    @pytest.mark.parametrize("crs", [None, CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST]]')])
+    def test_no_size_without_a_unit(self, crs: CRS | None) -> None:
+        with pytest.raises(DataError, match="no size in metres without"):
+            grid(crs=crs).at_resolution(1.0)

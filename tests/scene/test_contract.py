@@ -9,6 +9,7 @@ import pytest
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ContractError
+from terrazzo.geo.bands import Collar
 from terrazzo.geo.raster import RasterFile
 from terrazzo.scene.contract import fit_bands, resolution_warning
 
@@ -89,6 +90,17 @@ def test_nodata_of_the_bundle_beside_the_files_own(make_bundle: Make, make_scene
     with RasterFile(make_scene(values=values, nodata=3)) as scene:
         bands = fit_bands(bundle, scene)
         valid = scene.read(bands=bands).valid
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1]]
+
+
+def test_the_bundles_collar_is_missing_in_the_scene_too(make_bundle: Make, make_scene: Scene) -> None:
+    bundle = make_bundle()
+    collar = Collar(value=0, nodata_tolerance=6)
+    bundle = Bundle(**{**vars(bundle), "bands": bundle.bands.model_copy(update={"collar": collar})})
+    values = np.full((3, 2, 3), 50, dtype=np.uint8)
+    values[:, 0, 0], values[:, 0, 1], values[:, 1, 1] = (0, 6, 3), (0, 7, 0), 0
+    with RasterFile(make_scene(values=values)) as scene:
+        valid = scene.read(bands=fit_bands(bundle, scene)).valid
     assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1]]
 
 

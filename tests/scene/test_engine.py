@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp
 from terrazzo.bundle import Bundle
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.errors import ConfigError, ContractError, DataError, ModelError, SpaceError, StorageError
+from terrazzo.geo.bands import Collar
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Event
 from terrazzo.scene import PredictSettings, engine, map_scene
@@ -74,6 +75,20 @@ class TestAnswers:
         expected = normalised(scene, make_bundle()).softmax(1).amax(1)[0].numpy() * 254
         found = read(out.with_name("a map_confidence.tif"))[0]
         assert np.abs(found - expected).max() <= 0.501
+
+    def test_a_collar_has_no_class(
+        self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, out: Path, tmp_path: Path
+    ) -> None:
+        values = np.random.default_rng(1).integers(20, 256, (3, 37, 53)).astype(np.uint8)
+        values[:, :9] = np.random.default_rng(2).integers(0, 7, (3, 9, 53))
+        bundle = make_bundle()
+        bands = bundle.bands.model_copy(update={"collar": Collar(value=0, nodata_tolerance=6)})
+        file = tmp_path / "b.safetensors"
+        Bundle(**{**vars(bundle), "bands": bands}).save(file)
+        map_scene(Bundle.load(file), make_scene(values=values), out, machine=machine)
+        found = read(out)[0]
+        assert (found[:9] == 255).all()
+        assert (found[9:] != 255).all()
 
     def test_constant_network_gives_a_constant_map(
         self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, out: Path
