@@ -45,9 +45,19 @@ def test_force_and_preview(invoke: Callable[..., Result], verbs: Any) -> None:
     invoke("prepare", "--force", "--preview", "8")
     invoke("prepare")
     assert [settings for _, _, settings in verbs.calls] == [
-        {"force": True, "preview": 8},
-        {"force": False, "preview": None},
+        {"force": True, "preview": 8, "masks": None},
+        {"force": False, "preview": None, "masks": None},
     ]
+
+
+def test_masks(invoke: Callable[..., Result], verbs: Any) -> None:
+    for kind in ("none", "index", "colour", "both"):
+        invoke("prepare", "--masks", kind)
+    assert [settings["masks"] for _, _, settings in verbs.calls] == ["none", "index", "colour", "both"]
+    refused = invoke("prepare", "--masks", "rainbow")
+    assert refused.exit_code == 2
+    assert "'rainbow' is not one of" in refused.stderr
+    assert len(verbs.calls) == 4
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many"])

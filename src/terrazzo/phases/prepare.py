@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from terrazzo.config import RunConfig
+from terrazzo.data.mask_files import MaskKind, write_masks
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.preview import write_previews
@@ -16,7 +17,12 @@ __all__ = ["describe", "prepare"]
 
 
 def prepare(
-    config: RunConfig, *, force: bool = False, preview: int | None = None, listener: Listener = silent
+    config: RunConfig,
+    *,
+    force: bool = False,
+    preview: int | None = None,
+    masks: MaskKind | None = None,
+    listener: Listener = silent,
 ) -> PrepareSummary:
     """Prepare the data of a configuration in `prepare.folder`; what has not changed is not done again.
 
@@ -24,6 +30,7 @@ def prepare(
         config: The configuration.
         force: Build everything anew.
         preview: Augmented samples to draw with their labels; `prepare.preview` if None.
+        masks: Labels to write as images; `prepare.masks` if None.
         listener: Receives progress.
 
     Returns:
@@ -43,6 +50,10 @@ def prepare(
         count=config.prepare.preview if preview is None else preview,
         seed=config.seed,
     )
+    kind = config.prepare.masks if masks is None else masks
+    written = (
+        None if kind == "none" else write_masks(prepared, kind, folder=prepared.folder / "masks", listener=listener)
+    )
     shape = describe(prepared)
     summary = PrepareSummary(
         folder=prepared.folder,
@@ -53,6 +64,7 @@ def prepare(
         classes=prepared.classes.names,
         warnings=prepared.warnings,
         previews=tuple(pictures),
+        masks=None if written is None else written.folder,
         fingerprint=prepared.fingerprint,
     )
     summary.save()

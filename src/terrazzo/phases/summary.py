@@ -78,6 +78,7 @@ class PrepareSummary(Summary):
         classes: Class names in order.
         warnings: What a person should look at.
         previews: Pictures written by `preview`.
+        masks: Folder of the labels written as images; None where none are.
         fingerprint: Identity of settings and data.
     """
 
@@ -87,6 +88,7 @@ class PrepareSummary(Summary):
     classes: tuple[str, ...]
     warnings: tuple[str, ...]
     previews: tuple[Path, ...]
+    masks: Path | None
     fingerprint: str
 
 
