@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from terrazzo.data import prepare as module
+from terrazzo.data.dataset import PatchDataset
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import CATALOG_FILE, PREPARED_FILE
+from terrazzo.data.sample import PatchKey
 from terrazzo.data.settings import DataSettings, PrepareSettings
-from terrazzo.errors import DataError, LabelError, LockedError
+from terrazzo.errors import ConfigError, DataError, LabelError, LockedError
 from terrazzo.storage import locked
 
 CAMVID = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"]
@@ -41,9 +44,9 @@ def measured(monkeypatch):
     """Names of the images that are read."""
     names = []
 
-    def spy(entry, *given, real=module.measure_image):
+    def spy(entry, *given, real=module.measure_image, **more):
         names.append(entry.image_id)
-        return real(entry, *given)
+        return real(entry, *given, **more)
 
     monkeypatch.setattr(module, "measure_image", spy)
     return names
@@ -274,6 +277,50 @@ def test_without_training_images_the_statistics_come_from_all_and_that_is_said(d
     prepared = prepared_from(data_set, tmp_path, split={"lists": {"test": tmp_path / "list.txt"}})
     assert prepared.normalisation.std[0] > 1
     assert any("no image trains" in warning for warning in prepared.warnings)
+
+
+def test_a_given_normalisation_is_used_and_counts_stay(data_set, tmp_path):
+    measured = prepared_from(data_set, tmp_path)
+    given = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}
+    prepared = prepared_from(data_set, tmp_path, normalisation=given)
+    assert prepared.normalisation.model_dump(mode="json") == given
+    assert prepared.pixel_counts == measured.pixel_counts
+    assert prepared.fingerprint != measured.fingerprint
+    assert prepared_from(data_set, tmp_path).normalisation == measured.normalisation
+
+
+def test_a_given_normalisation_of_other_bands(data_set, tmp_path):
+    with pytest.raises(ConfigError, match="2 means, but there are 3 bands: red, green, blue"):
+        prepared_from(data_set, tmp_path, normalisation={"mean": [1, 2], "std": [1, 2]})
+
+
+def test_tiles_are_written_read_and_kept(data_set, tmp_path, measured):
+    data = {"source": {"name": "folder", "folder": data_set}, "classes": ["a", "b"], "patch": {"size": 4}}
+    settings = PrepareSettings(folder=tmp_path / "p", store="tiles")
+
+    def prepare(store="tiles"):
+        chosen = settings.model_copy(update={"store": store})
+        return prepare_data(DataSettings.model_validate(data), chosen)
+
+    prepared = prepare()
+    assert all(entry.tiles is not None for entry in prepared.catalog)
+    plain = prepare("original")
+    assert all(entry.tiles is None for entry in plain.catalog)
+    assert not (tmp_path / "p" / "tiles").exists()
+    assert plain.fingerprint == prepared.fingerprint
+    again = prepare()
+    assert len(measured) == 6
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "p" / "tiles").iterdir()}
+    assert len(kept) == 7
+    prepare()
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "p" / "tiles").iterdir()} == kept
+    normal = plain.normalisation
+    from_tiles, from_files = (PatchDataset(one, normalisation=normal) for one in (open_prepared(again.folder), plain))
+    for row in range(len(from_files)):
+        one, other = from_tiles[PatchKey(row, 0)], from_files[PatchKey(row, 0)]
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.target, other.target)
+        assert torch.equal(one.valid, other.valid)
 
 
 def test_dubai_counts_agree_with_an_independent_decoding(real_data, tmp_path):

@@ -86,7 +86,8 @@ def find_warnings(
         for band in constant_bands(moments)
     ]
     if "train" not in counts.labelled:
-        warnings.append("no image trains: mean and deviation of the bands come from all images")
+        whence = "come from all images" if data.normalisation is None else "are those given"
+        warnings.append(f"no image trains: mean and deviation of the bands {whence}")
     elif not index.rows("train", max_ignored_share=data.max_ignored_share):
         warnings.append(
             f"no training patch has less than {data.max_ignored_share:.0%} ignored: there is nothing to train on"

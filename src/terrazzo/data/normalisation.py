@@ -1,12 +1,13 @@
 """From raw band values to what a network sees: one mean and one deviation a band, never a window's own."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 from pydantic import Field, model_validator
 
-from terrazzo.errors import ContractError
+from terrazzo.errors import ConfigError, ContractError
 from terrazzo.record import Record
 
 __all__ = ["Normalisation"]
@@ -27,6 +28,21 @@ class Normalisation(Record):
         if len(self.mean) != len(self.std):
             raise ValueError(f"{len(self.mean)} means but {len(self.std)} standard deviations")
         return self
+
+    def require_fitting(self, names: Sequence[str]) -> None:
+        """Refuse bands of another number.
+
+        Args:
+            names: Names of the bands, in channel order.
+
+        Raises:
+            ConfigError: How many there are of each.
+        """
+        if len(self.mean) != len(names):
+            raise ConfigError(
+                f"data.normalisation has {len(self.mean)} means, but there are {len(names)} bands: {', '.join(names)}; "
+                "give one of each, or leave it out to have them measured."
+            )
 
     def __call__(
         self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]

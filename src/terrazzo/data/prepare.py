@@ -52,6 +52,7 @@ def prepare_data(
         listener: Receives progress, one unit an image.
 
     Raises:
+        ConfigError: `data.normalisation` has another number of bands.
         DataError: Files are missing, damaged or do not fit each other.
         LabelError: Labels hold what no class lists, under `unlisted: error`.
         LockedError: Another process prepares the same folder.
@@ -145,6 +146,8 @@ class _Task:
         with Progress("prepare", listener=listener, total=len(self.pairs), unit="images") as progress:
             headers = self._headers()
             bands, positions = select_bands(headers[0], self.data.bands, collar=self.data.collar)
+            if self.data.normalisation is not None:
+                self.data.normalisation.require_fitting(bands.names)
             whole = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
             known = check_vectors(whole)
             entries, notes = divide(whole, self.data)
@@ -187,6 +190,8 @@ class _Task:
         }
         if classes.unlisted == "background":
             how["unlisted"] = "background"
+        if not (statistics := self.data.normalisation is None):
+            how["statistics"] = False
         keys = [
             fingerprint(
                 {
@@ -204,7 +209,7 @@ class _Task:
 
         def find(number: int) -> ImageFacts:
             found = known.get(keys[number])
-            return found or measure_image(entries[number], cuts[number], bands, classes)
+            return found or measure_image(entries[number], cuts[number], bands, classes, statistics=statistics)
 
         pool = ThreadPoolExecutor(_threads())
         try:
@@ -227,7 +232,7 @@ class _Task:
     ) -> Prepared:
         index = _index(entries, cuts, facts)
         moments = _training_moments(entries, facts)
-        normalisation = normalisation_of(moments)
+        normalisation = self.data.normalisation or normalisation_of(moments)
         roles = count_roles(entries, facts)
         found = find_warnings(self.data, entries, facts, bands, moments, index)
         resolutions = [metres for entry in entries if (metres := entry.grid.resolution_m) is not None]
@@ -259,7 +264,8 @@ class _Task:
             ]
             for e, f in zip(entries, facts, strict=True)
         ]
-        settings = self.data.model_dump(mode="json", include={"classes", "patch", "max_ignored_share"})
+        chosen = {"classes", "patch", "max_ignored_share"} | ({"normalisation"} if self.data.normalisation else set())
+        settings = self.data.model_dump(mode="json", include=chosen)
         return fingerprint({"settings": settings, "bands": bands.model_dump(mode="json"), "images": images})
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from terrazzo.data.classes import Classes
+from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.sources.source import SOURCES, Source
 from terrazzo.data.split_settings import (
     BlockSettings,
@@ -169,6 +170,9 @@ class DataSettings(Record):
     given."""
     collar: Collar | None = None
     """Border around images that counts as missing although no nodata value or mask says so."""
+    normalisation: Normalisation | None = None
+    """Mean and deviation of each band in raw units, in channel order; where they are given, as for pretrained weights
+    that bring their own, images are not decoded to measure them."""
     max_ignored_share: Share = 0.9
     """Training leaves out patches of which a larger share is ignored or invalid; evaluation leaves out none."""
 
