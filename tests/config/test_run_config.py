@@ -98,6 +98,35 @@ def test_fractions_leave_validation_to_folders():
     assert config(data=split(fractions={"train": 1.0})).data.split.fractions == {"train": 1.0}
 
 
+def test_blocks_must_name_what_training_needs():
+    ((path, message),) = wrong(data=split(blocks={"size_m": 500, "fractions": {"val": 0.5, "test": 0.5}}))
+    assert path == ("data", "split", "blocks")
+    assert 'nothing for "train"' in message
+    assert config(data=split(blocks={"size_m": 500})).data.split.blocks
+
+
+def test_folds_divide_what_trains_or_selects():
+    data = {**split(regions={"train": ["1", "2"], "test": ["3"]}, folds={"count": 2}), "fold": 0}
+    assert config(data=data).data.fold == 0
+    data = {**split(regions={"test": ["3"]}, folds={"count": 2}), "fold": 0}
+    assert len(wrong(data=data)) == 2
+
+
+def test_validation_on_named_sets_alone_needs_some_and_a_figure_of_theirs():
+    ((path, message),) = wrong(train={"validate_on": "named"})
+    assert path == ("train", "validate_on")
+    assert "data.validation" in message
+    data = {**split(), "validation": {"city": {"source": {"name": "folder", "folder": "city"}}}}
+    ((path, message),) = wrong(data=data, train={"validate_on": "named"})
+    assert path == ("train", "monitor", "figure")
+    assert "val_city_miou" in message
+    train = {"validate_on": "named", "monitor": "val_city_miou"}
+    assert config(data=data, train=train).train.validate_on == "named"
+    # Named sets select, so no image needs the role val.
+    data = {**data, "split": {"regions": {"train": ["1"]}}}
+    assert config(data=data, train=train).data.split.regions
+
+
 def test_what_does_not_train_needs_no_roles():
     assert config(data=split(regions={"test": ["1"]}), train={"enable": False}).train.enable is False
 
