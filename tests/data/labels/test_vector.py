@@ -5,7 +5,6 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
-import shapely
 from affine import Affine
 from pydantic import ValidationError
 from rasterio.crs import CRS
