@@ -14,8 +14,8 @@ DATA = Path(os.environ.get("TERRAZZO_TEST_DATA", Path(__file__).parents[2] / "sh
 def pytest_configure(config: pytest.Config) -> None:
     """Ignore the warning that our code hides where it opens a photograph.
 
-    Filters of warnings belong to the whole process. The shape checks of the test run set and reset them in every thread,
-    which undoes ours now and then.
+    Filters of warnings belong to the whole process. The shape checks of the test run set and reset them in every
+    thread, which undoes ours now and then.
     """
     config.addinivalue_line("filterwarnings", "ignore::rasterio.errors.NotGeoreferencedWarning")
 
