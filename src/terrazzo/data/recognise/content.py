@@ -94,7 +94,7 @@ def _is_label(path: Path, _modified_ns: int) -> bool:
         )
     counts = np.unique(_packed(found), return_counts=True)[1]
     # Compression blurs the edges of a mask drawn in few colours; a photograph has thousands, none of them common.
-    return len(counts) <= MOST_VALUES or bool(np.sort(counts)[::-1][:12].sum() >= 0.9 * counts.sum())
+    return len(counts) <= MOST_VALUES or bool(np.sort(counts)[::-1][:12].sum() >= 0.8 * counts.sum())
 
 
 def read_labels(paths: Sequence[Path]) -> LabelContent:

@@ -60,7 +60,7 @@ KNOWN = (
         ((0, 0, 0),),
     ),
 )
-"""Data sets whose colours are known; where two fit, the one that explains more pixels as classes is taken.
+"""Data sets whose colours are known.
 
 Source: Demir et al., DeepGlobe 2018, section 3.3; the colours that the masks of the Dubai set hold, by Humans in the
 Loop; ISPRS 2D Semantic Labeling Contest, description of the labels.

@@ -148,10 +148,11 @@ def _by_colours(content: LabelContent, names: Sequence[tuple[str, tuple[Named, .
             return _known(known, found, (*reasons, f"colours and names come from {path}"), extra)
         if table:
             reasons = (*reasons, f"the colours in {path} are not those of the labels, so it is not used")
-    best = max(KNOWN, key=lambda known: sum(found[colour] for colour in known.classes))
-    listed = {*best.classes, *best.ignored}
-    if sum(colour in found for colour in best.classes) >= 2 and sum(found[c] for c in listed) >= 0.99 * total:
-        return _known(best, found, (*reasons, f"the colours are those of {best.title}"), extra)
+    fitting = [known for known in KNOWN if _fits(known, found)]
+    if len(fitting) == 1:
+        return _known(fitting[0], found, (*reasons, f"the colours are those of {fitting[0].title}"), extra)
+    if fitting:
+        reasons = (*reasons, f"the colours could be those of {' or '.join(known.title for known in fitting)}")
     ignored = tuple(
         hexadecimal(colour)
         for colour in found
@@ -167,6 +168,14 @@ def _by_colours(content: LabelContent, names: Sequence[tuple[str, tuple[Named, .
         ignored,
         extra,
     )
+
+
+def _fits(known: KnownColours, found: Counter[Colour]) -> bool:
+    """Return whether known colours explain nearly all pixels; pure colours that many data sets use must be four."""
+    seen = [colour for colour in known.classes if colour in found]
+    pure = all(set(colour) <= {0, 255} for colour in seen)
+    explained = sum(found[colour] for colour in (*known.classes, *known.ignored))
+    return len(seen) >= (4 if pure else 2) and explained >= 0.99 * sum(found.values())
 
 
 def _known(known: KnownColours, found: Counter[Colour], reasons: tuple[str, ...], extra: Settings) -> _Draft:

@@ -1,6 +1,5 @@
 """Class names in files that lie beside labels: lists, tables, palettes and category names of several programs."""
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -24,6 +23,7 @@ _LISTS = re.compile(
 _IGNORED = re.compile(
     r"\b(?:ignored?|no ?data|void|unlabell?ed|unknown|unclassified|n/?a|not classified|undefined)\b", re.IGNORECASE
 )
+_SEPARATORS = re.compile(r"[\t;:,]+")
 _PALETTE_ENTRY = re.compile(r"<paletteEntry\b([^>]*)/?>")
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 
@@ -150,10 +150,9 @@ def _lines(text: str) -> list[Named]:
         line = line.strip()  # noqa: PLW2901 - the same line, trimmed
         if not line or line.startswith("#") or line.upper().startswith("INTERPOLATION"):
             continue
-        separator = next((sign for sign in ("\t", ";", ",", ":") if sign in line), None)
-        cells = next(csv.reader([line], delimiter=separator)) if separator else line.split()
-        cells = [cell.strip() for cell in cells if cell.strip()]
-        if separator and len(cells) < 3:
+        cells = [cell.strip() for cell in _SEPARATORS.split(line) if cell.strip()]
+        if len(cells) < 3:
+            # "3 open water" or "open water: 3": numbers stand apart, words belong together.
             cells = [part for cell in cells for part in cell.split()]
         numbers = [int(cell) for cell in cells if re.fullmatch(r"-?\d+", cell)]
         name = " ".join(cell for cell in cells if not re.fullmatch(r"-?\d+", cell))
