@@ -1,6 +1,7 @@
 """Shapes of one image as CVAT writes them, against arithmetic by hand and Pillow's drawing."""
 
 import xml.sax.saxutils
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -9,6 +10,7 @@ import pytest
 import shapely
 from affine import Affine
 from PIL import Image, ImageDraw
+from rasterio.crs import CRS
 
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.labels import cvat
@@ -155,8 +157,11 @@ def test_an_image_without_shapes_is_all_ground(tmp_path: Path) -> None:
 
 def test_another_size_than_the_file_is_refused(tmp_path: Path) -> None:
     label = CvatLabel(annotations=annotate(tmp_path, "", width=31), image="1.jpg")
-    with pytest.raises(DataError, match=r'"1.jpg" has 20 x 31 pixels \(rows x columns\), but the file has 20 x 30'):
+    message = r'"1.jpg" has 20 x 31 pixels \(rows x columns\), but the file has 20 x 30: .* or turned\.$'
+    with pytest.raises(DataError, match=message):
         label.open(GRID)
+    with pytest.raises(DataError, match=r"or data\.resolution_m is set"):
+        label.open(replace(GRID, crs=CRS.from_epsg(32633)))
 
 
 @pytest.mark.parametrize(

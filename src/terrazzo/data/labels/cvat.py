@@ -68,9 +68,11 @@ class CvatLabel(Label):
         element = read_image_element(self.annotations, self.image, *(self.place or self._place()))
         size = (element.get("height"), element.get("width"))
         if size != (str(grid.height), str(grid.width)):
+            # What has coordinates may have been brought to another resolution on its way here.
+            why = "" if grid.crs is None else "; or data.resolution_m is set, which shapes in pixels cannot follow"
             raise DataError(
                 f'{self.annotations} says that "{self.image}" has {size[0]} x {size[1]} pixels (rows x columns), but '
-                f"the file has {grid.height} x {grid.width}; it is another image, or it was resized or turned."
+                f"the file has {grid.height} x {grid.width}: it is another image, or it was resized or turned{why}."
             )
         shapes: list[tuple[int, Shape, str]] = []
         for number, part in enumerate(element, 1):

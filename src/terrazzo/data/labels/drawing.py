@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from terrazzo.data.classes import Classes, Decoded
 from terrazzo.data.labels.label import LabelReader
+from terrazzo.data.labels.named import decode_words
 from terrazzo.data.labels.shapes import Shape
 from terrazzo.errors import LabelError
 from terrazzo.geo.grid import Grid, Window
@@ -70,27 +71,13 @@ class DrawnReader(LabelReader):
 
     def decode(self, window: Window, classes: Classes) -> Decoded:
         """Draw names, and look the visible ones up; what is covered whole by other shapes is never unlisted."""
-        names = self._names
         try:
-            found = [classes.number_of(name) for name in names]
-            codes = [*found, ground_class(self._background, classes)]
+            ground = ground_class(self._background, classes)
         except LabelError as error:
             raise LabelError(f"{self._where}: {error}") from error
-        drawn = self._drawing.draw(window, ground=len(names), dtype=np.min_scalar_type(len(names)))
-        unlisted: dict[str, int] = {}
-        if None in codes:
-            visible = np.bincount(drawn.ravel(), minlength=len(names))
-            unlisted = {
-                name: int(visible[number])
-                for number, name in enumerate(names)
-                if codes[number] is None and visible[number]
-            }
-            if unlisted and classes.unlisted == "error":
-                raise LabelError(f"{self._where}: {classes.describe_unlisted(unlisted)}")
-        other = 0 if classes.unlisted == "background" else classes.ignore
-        table = np.array([other if code is None else code for code in codes])
-        kind = np.uint8 if classes.ignore == 255 else np.uint16
-        return Decoded(table.astype(kind)[drawn], unlisted)
+        count = len(self._names)
+        drawn = self._drawing.draw(window, ground=count, dtype=np.min_scalar_type(count))
+        return decode_words(drawn, self._names, [ground], classes=classes, file=self._where)
 
 
 def ground_class(background: str, classes: Classes) -> int:

@@ -13,7 +13,7 @@ __all__ = ["decode_words"]
 
 
 def decode_words(
-    codes: Shaped[np.ndarray, "y x"], words: Sequence[str], others: Sequence[int], *, classes: Classes, file: Path
+    codes: Shaped[np.ndarray, "y x"], words: Sequence[str], others: Sequence[int], *, classes: Classes, file: Path | str
 ) -> Decoded:
     """Turn codes into class numbers.
 
@@ -22,7 +22,7 @@ def decode_words(
         words: What shapes say of their class.
         others: Class numbers that follow from no word, such as that of unlabelled ground.
         classes: How words name classes.
-        file: For messages.
+        file: File, or a place in it, that messages begin with.
 
     Raises:
         LabelError: A pixel has a word that no class lists, under `unlisted: error`.

@@ -53,8 +53,7 @@ class Polygon(Shape):
     rings: tuple[Points, ...]
 
     def __post_init__(self) -> None:
-        for ring in self.rings:
-            _require_sane(ring)
+        _require_sane(np.concatenate([np.empty((0, 2)), *self.rings]))
 
     @cached_property
     def extent(self) -> Window:
@@ -113,9 +112,8 @@ class Ellipse(Shape):
     @cached_property
     def extent(self) -> Window:
         """Pixels within the circle around it."""
-        reach = max(self.radius_x, self.radius_y)
-        corners = np.array([[self.x - reach, self.y - reach], [self.x + reach, self.y + reach]])
-        return _pixels_between(corners)
+        centre, reach = np.array([[self.x, self.y]]), max(self.radius_x, self.radius_y)
+        return _pixels_between(centre - reach, centre + reach)
 
     def covers(self, part: Window) -> Bool[np.ndarray, "y x"]:
         """Solve the ellipse's equation for the two ends of each row."""
@@ -166,12 +164,12 @@ class Line(Shape):
 
     @cached_property
     def _pieces(self) -> tuple[Shape, ...]:
-        begins, ends = self.points[:-1], self.points[1:]
-        along = ends - begins
+        along = self.points[1:] - self.points[:-1]
         length = np.hypot(along[:, 0], along[:, 1])
         some = length > 0
+        begins, ends = self.points[:-1][some], self.points[1:][some]
         across = np.stack([-along[some, 1], along[some, 0]], axis=1) * (self.width / 2 / length[some, None])
-        corners = np.stack([begins[some] + across, ends[some] + across, ends[some] - across, begins[some] - across], 1)
+        corners = np.stack([begins + across, ends + across, ends - across, begins - across], axis=1)
         return (*_discs(self.points, self.width), *(Polygon((ring,)) for ring in corners))
 
 
@@ -204,8 +202,7 @@ class Dots(Shape):
     def covers(self, part: Window) -> Bool[np.ndarray, "y x"]:
         """Join the discs and the pixels that hold the points."""
         covered = _joined(_discs(self.points, self.width), part)
-        columns, rows = np.floor(self.points).astype(np.int64).T
-        rows, columns = rows - part.y, columns - part.x
+        columns, rows = (np.floor(self.points).astype(np.int64) - [part.x, part.y]).T
         inside = (rows >= 0) & (rows < part.height) & (columns >= 0) & (columns < part.width)
         covered[rows[inside], columns[inside]] = True
         return covered
@@ -249,8 +246,7 @@ class Mask(Shape):
         edges = np.clip(self._edges - first, 0, common.height * self.place.width)
         flat = np.repeat(np.arange(len(self.runs)) % 2 == 1, np.diff(edges))
         rows = flat.reshape(common.height, self.place.width)
-        left = common.x - self.place.x
-        covered[common.inside(part)] = rows[:, left : left + common.width]
+        covered[common.inside(part)] = rows[:, common.inside(self.place)[1]]
         return covered
 
     @cached_property
