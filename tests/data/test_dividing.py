@@ -78,6 +78,8 @@ def test_every_pixel_has_one_role_and_every_patch_one_entry(tmp_path):
     total = sum(owned(found).values())
     assert (total == 1).all()
     assert sum(sum(counts) for counts in found.pixel_counts.values()) == 96 * 80
+    # Pixels of other roles are none of a part's own, so they do not count as ignored.
+    assert set(found.ignored_counts.values()) == {0}
     # Cores of the patches of an entry hold each of its pixels.
     for entry in found.catalog:
         rows = found.index.frame[found.index.frame["image_id"] == entry.image_id]
@@ -99,6 +101,44 @@ def test_training_pixels_near_others_belong_to_nobody(tmp_path, guard):
     whole = owned(prepared(tmp_path / "data", blocks=blocks))
     assert np.array_equal(whole["a", "val"], masks["a", "val"])
     assert masks["a", "train"].sum() < whole["a", "train"].sum()
+
+
+def test_real_scenes_are_divided_to_the_last_pixel(real_data, tmp_path):
+    """Two neighbouring orthophotos in a national grid, their labels 0 and 1 with nodata 0."""
+    blocks = {"size_m": 40, "guard_m": 5, "fractions": {"train": 0.6, "val": 0.4}, "seed": 2}
+    folder = real_data / "geotiff_label_raster_tiles"
+    data = {
+        "source": {
+            "name": "geotiff",
+            "folder": folder,
+            "images": "tiled_image_*.tif",
+            "labels": "tiled_label_*.tif",
+        },
+        "classes": [{"name": "other", "values": [0]}, {"name": "target", "values": [1]}],
+        "patch": {"size": 128},
+        "split": {"blocks": blocks},
+    }
+    found = prepare_data(DataSettings.model_validate(data), PrepareSettings(folder=tmp_path / "prepared"))
+    for stem in {entry.image.stem for entry in found.catalog}:
+        parts = {entry.split: entry for entry in found.catalog if entry.image.stem == stem}
+        assert set(parts) == {"train", "val"}
+        inside = {role: entry.area.open(entry.grid).inside(entry.grid.whole) for role, entry in parts.items()}
+        assert not (inside["train"] & inside["val"]).any()
+        pixel = parts["val"].grid.resolution_m
+        distance_m = pixel * distance_transform_edt(~inside["val"])
+        assert distance_m[inside["train"]].min() >= 5
+        with rasterio.open(parts["val"].label.file) as file:
+            label = file.read(1)
+        for role, entry in parts.items():
+            target = read_target(entry, entry.grid.whole, found.classes)
+            assert np.array_equal(target[inside[role]], label[inside[role]])
+            assert inside[role].any()
+            assert (target[~inside[role]] == 255).all()
+    sides = sum(
+        area.sum() for entry in found.catalog for area in [entry.area.open(entry.grid).inside(entry.grid.whole)]
+    )
+    labelled = sum(sum(counts) for counts in found.pixel_counts.values())
+    assert labelled + sum(found.ignored_counts.values()) == sides
 
 
 def test_scenes_that_overlap_share_no_place_between_roles(tmp_path):

@@ -39,9 +39,10 @@ class ImageFacts:
     Attributes:
         moments: Of each band over the valid pixels.
         class_pixels: Labelled pixels of each class, each pixel of the image once.
-        ignored: Pixels without a class or invalid.
+        ignored: Pixels without a class or invalid, of the area that the entry stands for.
         unlisted: Pixels of each value or colour that no class lists.
-        patch_pixels: For each patch the labelled pixels of each class and, last, its ignored pixels.
+        patch_pixels: For each patch the labelled pixels of each class and, last, its ignored pixels, those outside the
+            area included.
     """
 
     moments: Moments
@@ -74,6 +75,7 @@ def measure_image(
     cells = _Cells(entry, patches, len(classes))
     moments = MomentSum(len(bands))
     unlisted: Counter[str] = Counter()
+    owned = 0
     with ExitStack() as opened:
         files = opened.enter_context(ImageFiles(entry))
         label = opened.enter_context(entry.label.open(entry.grid)) if entry.label else None
@@ -81,14 +83,16 @@ def measure_image(
         wanted = statistics or not files.never_missing(bands)
         row_bytes = entry.width * sum(np.dtype(band.dtype).itemsize for band in bands)
         for strip in strips(entry, files.block_shape[0], row_bytes):
-            if area is not None and not area.touches(strip):
+            inside = None if area is None else area.inside(strip)
+            owned += strip.height * strip.width if inside is None else int(inside.sum())
+            if inside is not None and not inside.any():
                 continue
             valid = None
             if wanted:
                 raster = files.read(strip, bands)
                 valid = None if raster.valid.all() else raster.valid
                 if statistics:
-                    moments.add(raster.values, raster.valid if area is None else raster.valid & area.inside(strip))
+                    moments.add(raster.values, raster.valid if inside is None else raster.valid & inside)
                 del raster
             if label is not None:
                 decoded = decode_label(label, area, strip, lenient)
@@ -102,7 +106,7 @@ def measure_image(
     return ImageFacts(
         moments=moments.result(),
         class_pixels=tuple(int(count) for count in totals),
-        ignored=entry.height * entry.width - int(totals.sum()),
+        ignored=owned - int(totals.sum()),
         unlisted=_most_frequent(unlisted),
         patch_pixels=patch_pixels,
     )
