@@ -6,6 +6,7 @@ from terrazzo.data.colours import default_colours, hexadecimal, parse_colour, wi
 
 
 def test_default_colours_are_all_different_and_keep_clear_of_given_ones():
+    assert len(set(default_colours(65_534))) == 65_534
     first = default_colours(300)
     assert len(set(first)) == 300
     assert first[0] not in default_colours(5, taken=first[:1])

@@ -1,6 +1,7 @@
 """Colours of classes: as three numbers or as text, picked where none are given, and compared."""
 
 import colorsys
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,6 +10,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 __all__ = ["Colour", "default_colours", "hexadecimal", "parse_colour", "with_levels_between"]
 
+HARMONIOUS = 1000
+"""Colours that are picked to be told apart by eye; nobody tells more apart, so that further ones need only differ."""
 _HEXADECIMAL = re.compile(r"#?([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})([0-9A-Fa-f]{2})")
 
 
@@ -66,16 +69,26 @@ def default_colours(count: int, *, taken: Sequence[tuple[int, int, int]] = ()) -
         count: Colours wanted.
         taken: Colours to keep clear of.
     """
-    found: list[tuple[int, int, int]] = []
-    step = 0
-    while len(found) < count:
-        # Steps of the golden ratio never come close to a hue they have met before; brightness sets rounds apart.
-        channels = colorsys.hsv_to_rgb((0.61 + step * 0.618034) % 1.0, (0.75, 0.5)[step // 7 % 2], (0.9, 0.6)[step % 2])
-        colour = (round(channels[0] * 255), round(channels[1] * 255), round(channels[2] * 255))
-        if colour not in found and colour not in taken:
-            found.append(colour)
-        step += 1
-    return found
+    found: dict[tuple[int, int, int], None] = {}
+    excluded = set(taken)
+    for step in itertools.takewhile(lambda _: len(found) < count, itertools.count()):
+        colour = _harmonious(step) if step < HARMONIOUS else _scattered(step)
+        if colour not in excluded:
+            found.setdefault(colour)
+    return list(found)
+
+
+def _harmonious(step: int) -> tuple[int, int, int]:
+    """Return a colour whose hue lies apart from those of the steps before; a thousand steps rarely repeat one."""
+    # Steps of the golden ratio never come close to a hue they have met before; brightness sets rounds apart.
+    channels = colorsys.hsv_to_rgb((0.61 + step * 0.618034) % 1.0, (0.75, 0.5)[step // 7 % 2], (0.9, 0.6)[step % 2])
+    return (round(channels[0] * 255), round(channels[1] * 255), round(channels[2] * 255))
+
+
+def _scattered(step: int) -> tuple[int, int, int]:
+    """Return another colour for each of 2^24 steps: an odd factor permutes them."""
+    number = step * 0x9E3779B1 % 2**24
+    return (number >> 16, number >> 8 & 255, number & 255)
 
 
 def with_levels_between(colours: Sequence[tuple[int, int, int]]) -> list[str]:
