@@ -69,6 +69,7 @@ class RasterFile:
     Attributes:
         path: As it was given.
         warped: Whether pixels are resampled.
+        orientation: How stored pixels are turned as they are read.
 
     Raises:
         DataError: The file is missing, damaged, of size zero or no raster; or it cannot lie on `onto`.
@@ -84,6 +85,7 @@ class RasterFile:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
         try:
             self._check_file(Path(self.path))
+            self.orientation = self._noted_orientation()
             self._warp = None if onto is None else way_onto(onto, self.own_grid, resampling, name=self.path)
         except DataError:
             self._source.close()
@@ -130,9 +132,8 @@ class RasterFile:
         height, width = self.orientation.shape(self._source.height, self._source.width)
         return Grid(self._source.crs, self._source.transform, height, width)
 
-    @cached_property
-    def orientation(self) -> Orientation:
-        """How stored pixels are turned as they are read; never where something says where they lie on the ground."""
+    def _noted_orientation(self) -> Orientation:
+        """Return how pixels are to be turned; a note does not count where something says where they lie."""
         placed = self._source.crs is not None or not self._source.transform.is_identity or self.control is not None
         path = Path(self.path)
         return UPRIGHT if placed or not path.is_file() else read_orientation(path, self._source.driver)
@@ -277,8 +278,8 @@ class RasterFile:
         return self.orientation.upright(values), self.orientation.upright(valid)
 
     def _forget_error(self) -> None:
-        """Take what GDAL still says of a failed read: rasterio would raise it at the thread's next call, on any file."""
-        with contextlib.suppress(CPLE_BaseError):
+        """Take what GDAL still says of a failed read: rasterio would raise it at its next call, on any file."""
+        with contextlib.suppress(CPLE_BaseError, RasterioError):
             _ = self._source.colorinterp
 
     def never_missing(self, bands: Bands) -> bool:

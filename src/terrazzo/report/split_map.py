@@ -10,7 +10,7 @@ __all__ = ["FootprintFacts", "split_map"]
 
 WIDTH, LEAST_HEIGHT, MOST_HEIGHT = 720.0, 120.0, 560.0
 """Room for the footprints, in units of the drawing."""
-EDGE, BELOW = 14.0, 34.0
+EDGE, BELOW = 14.0, 46.0
 """Room around them, and below them for the scale."""
 COLOURS = {"train": "var(--first)", "val": "var(--second)", "calibrate": "var(--third)", "test": "var(--fourth)"}
 """Colour of each role; a named validation set has that of validation."""
@@ -126,6 +126,6 @@ def _scale(frame: _Frame) -> list[Markup]:
     said = f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
     return [
         tag("path", d=f"M{x:.1f} {y - 4:.1f}V{y:.1f}H{end:.1f}V{y - 4:.1f}", class_="scale"),
-        tag("text", said, x=(x + end) / 2, y=y + 15, text_anchor="middle"),
-        tag("text", "north is up", x=WIDTH + EDGE, y=y + 4, text_anchor="end"),
+        tag("text", said, x=x, y=y + 24),
+        tag("text", "north is up", x=WIDTH + EDGE, y=y + 24, text_anchor="end"),
     ]

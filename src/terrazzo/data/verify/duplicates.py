@@ -56,7 +56,8 @@ def thumbnail(view: Reduced) -> Float32[np.ndarray, "32 32"] | None:
     Args:
         view: The reduced image.
     """
-    small = _spread(view.brightness.shape[0]) @ view.brightness.astype(np.float64) @ _spread(view.brightness.shape[1]).T
+    down, across = _spread(view.height, view.factor), _spread(view.width, view.factor)
+    small = down @ view.brightness.astype(np.float64) @ across.T
     # A slope of brightness, as over water or by vignetting, makes any two pictures alike.
     ramp = np.linspace(-1.0, 1.0, SIDE)
     rest = small - small.mean()
@@ -71,12 +72,15 @@ def thumbnail(view: Reduced) -> Float32[np.ndarray, "32 32"] | None:
 
 
 @lru_cache(maxsize=64)
-def _spread(cells: int) -> Float64[np.ndarray, "32 cell"]:
-    """Return the weights that bring a row of cells onto a thumbnail's side, each cell shared by area."""
-    edges = np.linspace(0.0, cells, SIDE + 1)
+def _spread(pixels: int, factor: int) -> Float64[np.ndarray, "32 cell"]:
+    """Return the weights that bring a row of cells onto a thumbnail's side, each cell shared by its pixels.
+
+    The last cell may be narrower: taken for a whole one, it would make a turned copy another picture.
+    """
+    edges = np.linspace(0.0, pixels, SIDE + 1)
     lower, upper = edges[:-1, None], edges[1:, None]
-    place = np.arange(cells)[None]
-    shared = np.clip(np.minimum(upper, place + 1) - np.maximum(lower, place), 0.0, None)
+    begin = np.arange(0, pixels, factor)[None]
+    shared = np.clip(np.minimum(upper, np.minimum(begin + factor, pixels)) - np.maximum(lower, begin), 0.0, None)
     weights: Float64[np.ndarray, "32 cell"] = shared / shared.sum(axis=1, keepdims=True)
     return weights
 

@@ -18,6 +18,8 @@ class Reduced:
 
     Attributes:
         factor: Pixels of a cell's side; cells at the lower and right border may hold fewer.
+        height: Rows of the image.
+        width: Columns of the image.
         brightness: Mean of the valid pixels over the first three bands, raw units; 0 where no pixel is valid.
         valid: Share of each cell's pixels that are valid, 0..1.
         borders: Share of each cell's pixels whose right or lower neighbour belongs to another class, 0..2; None for an
@@ -25,6 +27,8 @@ class Reduced:
     """
 
     factor: int
+    height: int
+    width: int
     brightness: Float32[np.ndarray, "y x"]
     valid: Float32[np.ndarray, "y x"]
     borders: Float32[np.ndarray, "y x"] | None
@@ -85,12 +89,14 @@ class Reduction:
         pixels = np.multiply.outer(self._heights, self._widths).astype(np.float32)
         return Reduced(
             factor=self.factor,
+            height=int(self._heights.sum()),
+            width=int(self._widths.sum()),
             brightness=self._sums / measured,
             valid=self._valid / pixels,
             borders=self._borders / pixels if self._labelled else None,
         )
 
-    def _gather(self, into: Float32[np.ndarray, "y x"], y: int, strip: Shaped[np.ndarray, "rows x"]) -> None:
+    def _gather(self, into: Float32[np.ndarray, "cell_y cell_x"], y: int, strip: Shaped[np.ndarray, "rows x"]) -> None:
         """Sum a strip's pixels into the cells that they lie in: row by row of the cells, then column by column."""
         factor = self.factor
         first, rows = self._cells(y, len(strip))
