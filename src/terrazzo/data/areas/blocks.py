@@ -112,11 +112,13 @@ class BlockReader(AreaReader):
         pixels_a_block = self._area.size / max(self._pixel_size(), 1e-300)
         step = max(int(pixels_a_block / 4), 1)
         height, width = whole.height, whole.width
-        lines = [Window(y, 0, 1, width) for y in sorted({*range(0, height, step), height - 1})]
-        lines += [Window(0, x, height, 1) for x in (0, width - 1)]
+        rows, columns = (np.array(sorted({*range(0, length, step), length - 1})) + 0.5 for length in (height, width))
+        places = [self._exact(*np.meshgrid(rows, columns, indexing="ij"))]
+        places = [(y / self._area.size + NUDGE, x / self._area.size + NUDGE) for y, x in places]
+        places += [self._places(Window(y, 0, 1, width)) for y in (0, height - 1)]
+        places += [self._places(Window(0, x, height, 1)) for x in (0, width - 1)]
         found: set[Block] = set()
-        for line in lines:
-            y, x = self._places(line)
+        for y, x in places:
             pairs = np.unique(np.stack([np.floor(y).ravel(), np.floor(x).ravel()]).astype(int), axis=1)
             found |= {(int(row), int(column)) for row, column in pairs.T}
         return found
@@ -146,10 +148,13 @@ class BlockReader(AreaReader):
             others = np.array([[part in area.clear_of for part in line] for line in parts])
             for down in range(-reach, reach + 1):
                 for across in range(-reach, reach + 1):
-                    there = others[rows + down - top, columns + across - left]
-                    if there.any():
-                        distance = np.hypot(_gap(y - rows, down), _gap(x - columns, across))
-                        found &= ~(there & (distance < ratio))
+                    gap_y, gap_x = _gap(y - rows, down), _gap(x - columns, across)
+                    # Few pixels lie near a border; the others need no distance.
+                    near = (gap_y < ratio) & (gap_x < ratio) & found
+                    if near.any():
+                        here = [np.broadcast_to(part, near.shape)[near] for part in (rows, columns, gap_y, gap_x)]
+                        there = others[here[0] + down - top, here[1] + across - left]
+                        found[near] = ~(there & (np.hypot(here[2], here[3]) < ratio))
         return found
 
     def _places(self, window: Window) -> tuple[Float64[np.ndarray, "y ..."], Float64[np.ndarray, "... x"]]:
