@@ -245,7 +245,9 @@ def test_a_folder_of_text(tmp_path):
 def test_images_without_labels(tmp_path):
     for number in range(3):
         write(tmp_path / "images" / f"{number}.jpg", photo(number))
-    with pytest.raises(DataError, match=r"no data set with images and labels is recognised; it holds 3 files \(3 \.jpg"):
+    with pytest.raises(
+        DataError, match=r"no data set with images and labels is recognised; it holds 3 files \(3 \.jpg"
+    ):
         init(tmp_path)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
 from pydantic import ValidationError
 
 from terrazzo.data.labels.raster import RasterLabel
@@ -23,6 +24,8 @@ from terrazzo.geo.raster import RasterFile
 
 __all__ = ["LOOKED_FOR", "Recognised", "recognise"]
 
+COLOURLESS = 32
+"""Channels that differ by less are gray, blurred by compression."""
 LOOKED_FOR = (
     "Sentinel-2 SAFE folders; Cityscapes (leftImg8bit/, gtFine/); CVAT for images (an XML file of annotations); "
     "DeepGlobe (*_sat, *_mask); CamVid (train/, trainannot/); bands in separate files; folders called images and masks "
@@ -129,7 +132,7 @@ def _deepglobe(view: View) -> Iterator[Layout]:
     with RasterFile(view.folder / masks[0]) as file:
         raster = file.read()
     colours = raster.values.reshape(len(raster.values), -1)
-    gray = len(colours) < 3 or bool((abs(colours[0].astype(int) - colours[1]) < 32).all())
+    gray = bool(np.ptp(colours, axis=0).max() < COLOURLESS)
     settings: dict[str, object] = {
         "name": "deepglobe",
         "folder": view.folder,
