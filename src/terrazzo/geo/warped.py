@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import rasterio
 from affine import Affine
 from jaxtyping import Bool, Float64, Shaped, UInt8
 from rasterio._err import CPLE_BaseError
@@ -42,6 +43,9 @@ BLOCK = 256
 
 SOURCE_PIXELS = 2**21
 """Pixels of the file that are held at once; a block that covers more is divided."""
+
+CACHE_BYTES = 64 * 2**20
+"""Decoded blocks that GDAL keeps while it resamples; left alone, it keeps a twentieth of the machine's memory."""
 
 # Pixels of the file by which a position may be wrong, so that not every one is converted by itself.
 _TOLERANCE = 0.001
@@ -110,13 +114,14 @@ class Warp:
         """
         values = np.zeros((bands, window.height, window.width), dtype=dtype)
         state = np.full((window.height, window.width), OUTSIDE, dtype=np.uint8)
-        for block in self._blocks(window):
-            for part, source in self._parts(block):
-                shared = part.intersection(window)
-                if source is not None and shared.height and shared.width:
-                    found, states = self._resampled(part, source, read(source))
-                    values[:, *shared.inside(window)] = found[:, *shared.inside(part)]
-                    state[shared.inside(window)] = states[shared.inside(part)]
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+            for block in self._blocks(window):
+                for part, source in self._parts(block):
+                    shared = part.intersection(window)
+                    if source is not None and shared.height and shared.width:
+                        found, states = self._resampled(part, source, read(source))
+                        values[:, *shared.inside(window)] = found[:, *shared.inside(part)]
+                        state[shared.inside(window)] = states[shared.inside(part)]
         return values, state
 
     def _blocks(self, window: Window) -> Iterator[Window]:

@@ -1,7 +1,8 @@
 """Labels in raster files: on the image's own pixels, or anywhere and brought onto them window by window."""
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,8 +15,12 @@ from terrazzo.data.labels.label import Label, LabelReader
 from terrazzo.errors import DataError, LabelError
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.raster import Raster, RasterFile
+from terrazzo.geo.warped import BLOCK
 
 __all__ = ["RasterLabel", "RasterLabelReader"]
+
+PIECE_PIXELS = 2**21
+"""Pixels that are merged at once."""
 
 
 class RasterLabel(Label):
@@ -80,6 +85,16 @@ class RasterLabelReader(LabelReader):
         if len(self._files) == 1 and not self.warped:
             file = self._files[0]
             return _looked_up(file, file.read(window), classes)
+        target = np.empty((window.height, window.width), dtype=np.uint8 if classes.ignore == 255 else np.uint16)
+        unlisted: Counter[str] = Counter()
+        for piece in _pieces(window):
+            decoded = self._merged(piece, classes)
+            target[piece.inside(window)] = decoded.target
+            unlisted.update(decoded.unlisted)
+        return Decoded(target, dict(unlisted))
+
+    def _merged(self, window: Window, classes: Classes) -> Decoded:
+        """Decode a window from all files."""
         kind = np.uint8 if classes.ignore == 255 else np.uint16
         target = np.full((window.height, window.width), classes.ignore, dtype=kind)
         # What a file marks as missing may still be a listed class; it counts where no file says more.
@@ -104,6 +119,17 @@ class RasterLabelReader(LabelReader):
         """Free the files."""
         for file in self._files:
             file.close()
+
+
+def _pieces(window: Window) -> Iterator[Window]:
+    """Cut a large window between blocks, since merging holds several arrays of its size."""
+    if window.height * window.width <= PIECE_PIXELS:
+        yield window
+        return
+    step = max(PIECE_PIXELS // window.height // BLOCK, 1) * BLOCK
+    edges = [window.x, *range((window.x // BLOCK + 1) * BLOCK, window.x + window.width, step), window.x + window.width]
+    for left, right in itertools.pairwise(edges):
+        yield Window(window.y, left, window.height, right - left)
 
 
 def _looked_up(file: RasterFile, raw: Raster, classes: Classes) -> Decoded:
