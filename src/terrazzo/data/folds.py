@@ -89,7 +89,7 @@ def _dealt(
 def _group(entry: ImageEntry, folds: FoldSettings) -> str:
     if folds.by != "region":
         # Parts of an image, called name#part, stay together.
-        return entry.image_id.partition("#")[0] if entry.area is not None else entry.image_id
+        return entry.image_id.rpartition("#")[0] or entry.image_id if entry.area is not None else entry.image_id
     if entry.region is None:
         raise DataError(f"data.split.folds.by is region, but {entry.image} lies in no region.")
     return entry.region

@@ -151,6 +151,7 @@ class _Task:
             whole = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
             known = check_vectors(whole)
             entries, notes = divide(whole, self.data)
+            progress.total = len(entries)
             cuts = [_patches(entry, self.data.patch) for entry in entries]
             facts = self._facts(entries, cuts, bands, force=force, progress=progress)
             require_listed(self.data.classes, entries, facts)

@@ -29,7 +29,9 @@ def write_splits(path: Path, entries: Sequence[ImageEntry], data: DataSettings, 
     writer.writerow(COLUMNS)
     for entry in sorted(entries, key=lambda entry: entry.image_id):
         fold = "" if entry.fold is None else entry.fold
-        why = reason(entry, data, said.get(entry.image_id.partition("#")[0], said.get(entry.image_id)))
+        # A part is called as its image with `#` and the part.
+        name = entry.image_id if entry.image_id in said else entry.image_id.rpartition("#")[0]
+        why = reason(entry, data, said.get(name))
         writer.writerow([entry.image_id, entry.region or "", fold, entry.split or "", why])
     write_text(path, text.getvalue())
 
@@ -53,10 +55,10 @@ def reason(entry: ImageEntry, data: DataSettings, said: str | None) -> str:
     ways = {
         "data.split.lists": split.lists is not None,
         "its region in data.split.regions": split.regions is not None,
+        "its place in data.split.polygons": split.polygons is not None,
         "the layout": (split.fractions or split.blocks) is not None and keeps,
         "drawn by data.split.fractions": split.fractions is not None,
         "drawn by data.split.blocks": split.blocks is not None,
-        "its part of the image": entry.area is not None and "#" in entry.image_id,
         "drawn, since nothing says a role": said is None,
     }
     return next((way for way, holds in ways.items() if holds), "the layout")
