@@ -22,6 +22,10 @@ TASK = """<?xml version="1.0" encoding="utf-8"?>
       <labels>
         <label><name>roof</name><color>#3d3df5</color><attributes><attribute><name>state</name></attribute></attributes></label>
         <label><name>tree</name><attributes></attributes></label>
+        <label><name>val</name><color>#000000</color><type>tag</type></label>
+        <label><name>person</name><type>skeleton</type></label>
+        <label><name>head</name><type>points</type><parent>person</parent></label>
+        <label><name>path</name><color>#00ff00</color><type>polyline</type></label>
       </labels>
     </task>
     <dumped>2026-01-01</dumped>
@@ -55,7 +59,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 def test_everything_that_a_task_says_is_found(tmp_path: Path) -> None:
     found = read_cvat(write(tmp_path, TASK))
-    assert found.labels == {"roof": "#3d3df5", "tree": ""}
+    assert found.labels == {"roof": "#3d3df5", "tree": "", "path": "#00ff00"}
     first, second, third = found.images
     # Points within a skeleton are no shape of their own.
     assert first == CvatImage(

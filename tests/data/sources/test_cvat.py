@@ -208,6 +208,16 @@ def test_linked_folders_are_followed(tmp_path: Path) -> None:
     assert list(roles(CvatSource(folder=tmp_path / "data"))) == ["link/1"]
 
 
+def test_annotations_may_be_named_or_matched(tmp_path: Path) -> None:
+    for name in ("job [1].xml", "job 1.xml", "north/a.xml"):
+        annotate(tmp_path / name, image(f"{name[-5]}{len(name)}.jpg"))
+        photograph(tmp_path / f"{name[-5]}{len(name)}.jpg")
+    assert list(roles(CvatSource(folder=tmp_path, annotations=("job [1].xml",)))) == ["]11"]
+    assert list(roles(CvatSource(folder=tmp_path, annotations=("*/*.xml", "job 1.xml")))) == ["19", "a11"]
+    with pytest.raises(DataError, match=r"holds no annotation file south/\*\.xml"):
+        CvatSource(folder=tmp_path, annotations=("*/*.xml", "south/*.xml")).pairs()
+
+
 def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
         CvatSource(folder=tmp_path / "gone").pairs()

@@ -20,6 +20,8 @@ SHAPES = frozenset({"polygon", "box", "polyline", "points", "ellipse", "mask"})
 """Elements that can be drawn."""
 OTHER_SHAPES = frozenset({"cuboid", "skeleton"})
 """Elements that mean no pixels of an image."""
+PIXELLESS = frozenset({"tag", *OTHER_SHAPES})
+"""Types of labels that no shape of pixels bears."""
 LARGEST_DEPTH = 64
 """Elements within each other; CVAT needs five."""
 
@@ -59,7 +61,7 @@ class CvatFile:
 
     Attributes:
         images: Its images in their order.
-        labels: Colour of each label that it declares, as "#rrggbb" or empty, by name in their order.
+        labels: Colour of each label that it declares for shapes, as "#rrggbb" or empty, by name in their order.
     """
 
     images: tuple[CvatImage, ...]
@@ -159,7 +161,7 @@ class _Reading:
         self._image: _Open | None = None
         self._found: list[tuple[_Open, int]] = []
         self._labels: dict[str, str] = {}
-        self._label = ""
+        self._label: dict[str, str] = {}
         self._tasks: dict[str, dict[str, str]] = {}
         self._task: dict[str, str] = {}
 
@@ -201,11 +203,12 @@ class _Reading:
         if not self._within:
             self._close()
         elif self._within[1:2] == ["meta"]:
-            if parent == "label" and name == "name":
-                self._label = said
-                self._labels.setdefault(said, "")
-            elif parent == "label" and name == "color":
-                self._labels[self._label] = said
+            if parent == "label" and name in {"name", "color", "type", "parent"}:
+                self._label[name] = said
+            elif name == "label":
+                if self._label.get("type") not in PIXELLESS and not self._label.get("parent"):
+                    self._labels.setdefault(self._label.get("name", ""), self._label.get("color", ""))
+                self._label = {}
             elif parent == "task" and name in {"id", "name", "subset"}:
                 self._task[name] = said
             elif name == "task":

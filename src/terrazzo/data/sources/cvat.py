@@ -99,8 +99,9 @@ class CvatSource(Source):
         for text in self.annotations:
             if PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
                 raise DataError(f'data.source.annotations: "{text}" leads out of {self.folder}.')
-            # Unlike Path.glob, this follows linked folders.
-            listed = sorted(glob.glob(text, root_dir=self.folder, recursive=True))  # noqa: PTH207
+            # A name may hold the signs of patterns. Unlike Path.glob, glob.glob follows linked folders.
+            literal = (self.folder / text).is_file()
+            listed = [text] if literal else sorted(glob.glob(text, root_dir=self.folder, recursive=True))  # noqa: PTH207
             paths = [self.folder.absolute() / path for path in listed if not path.lower().endswith(".aux.xml")]
             named = [path for path in paths if path.is_file()]
             if not named:
