@@ -123,9 +123,9 @@ def test_folds_that_cannot_be(entries, folds, selects, message):
 def measured(monkeypatch):
     names = []
 
-    def spy(entry, *given, real=module.measure_image):
+    def spy(entry, *given, real=module.measure_image, **named):
         names.append(entry.image_id)
-        return real(entry, *given)
+        return real(entry, *given, **named)
 
     monkeypatch.setattr(module, "measure_image", spy)
     return names
