@@ -230,8 +230,8 @@ class Classes(Record):
         shown = ", ".join(f"{what} ({count} pixels)" for what, count in ranked[:8])
         more = f" and {len(ranked) - 8} more" if len(ranked) > 8 else ""
         return (
-            f"no class lists {shown}{more}; list them under a class or under ignore_values / ignore_colours, "
-            "or set data.classes.unlisted to ignore or background."
+            f"no class lists {shown}{more}; list them under a class or under ignore_values / ignore_colours / "
+            "ignore_labels, or set data.classes.unlisted to ignore or background."
         )
 
     def encode(
