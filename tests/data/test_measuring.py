@@ -6,6 +6,7 @@ import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.crs import CRS
 
 from terrazzo.data import measuring
 from terrazzo.data.catalog import BandPlace, ImageEntry
@@ -15,6 +16,7 @@ from terrazzo.data.measuring import measure_image
 from terrazzo.data.patches import cut
 from terrazzo.errors import DataError, LabelError
 from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.warped import Warp
 
 CLASSES = Classes(items=["a", "b", "c"], ignore_values=[9])
 BANDS = Bands(items=(Band(name="one"), Band(name="two")))
@@ -181,3 +183,28 @@ def test_more_rows_than_eight_bits_can_count(write_photo):
     )
     found = measure_image(entry, cut(600, 3, size=600, step=600), BANDS.select(["one"]), CLASSES)
     assert found.class_pixels == (0, 1800, 0)
+
+
+def test_a_label_on_another_grid_is_resampled_once(tmp_path, monkeypatch):
+    """Rows of the image are read by whole blocks of the label, however few rows the image's own blocks have."""
+    monkeypatch.setattr(measuring, "STRIP_BYTES", 1)
+    image, label, _ = scene(tmp_path, (600, 300))
+    values = label[::2, ::2]
+    frame = {"driver": "GTiff", "count": 1, "height": 300, "width": 150, "dtype": "uint8", "crs": "EPSG:32633"}
+    with rasterio.open(tmp_path / "coarse.tif", "w", transform=Affine(4, 0, 9, 0, -4, 9), **frame) as file:
+        file.write(values[None])
+    stack = (BandPlace("one", 0, 0), BandPlace("two", 0, 1))
+    entry = ImageEntry(
+        "i", tmp_path / "image.tif", RasterLabel(rasters=(tmp_path / "coarse.tif",)), (), "train", None, 600, 300,
+        crs=CRS.from_epsg(32633).to_wkt(), transform=(2.0, 0.0, 9.0, 0.0, -2.0, 9.0), stack=stack,
+    )  # fmt: skip
+    resampled = []
+    real = Warp._resampled
+    monkeypatch.setattr(
+        Warp, "_resampled", lambda self, part, *given: resampled.append(part) or real(self, part, *given)
+    )
+    found = measure_image(entry, cut(600, 300, size=64, step=64), BANDS, CLASSES)
+    assert len(resampled) == len(set(resampled)) == 6
+    target = values.repeat(2, axis=0).repeat(2, axis=1)
+    valid = (image != 255).all(axis=0)
+    assert found.class_pixels == tuple(int((valid & (target == number)).sum()) for number in range(3))

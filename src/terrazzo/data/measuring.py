@@ -14,6 +14,7 @@ from jaxtyping import Int64, Shaped
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
+from terrazzo.data.labels.label import LabelReader
 from terrazzo.data.patches import Patch
 from terrazzo.data.reading import ImageFiles, decode_label
 from terrazzo.data.statistics import Moments, MomentSum
@@ -82,7 +83,7 @@ def measure_image(
         area = entry.area.open(entry.grid) if entry.area else None
         wanted = statistics or not files.never_missing(bands)
         row_bytes = entry.width * sum(np.dtype(band.dtype).itemsize for band in bands)
-        for strip in strips(entry, files.block_shape[0], row_bytes):
+        for strip in strips(entry, _rows_together(files, label, entry.height), row_bytes):
             inside = None if area is None else area.inside(strip)
             owned += strip.height * strip.width if inside is None else int(inside.sum())
             if inside is not None and not inside.any():
@@ -110,6 +111,17 @@ def measure_image(
         unlisted=_most_frequent(unlisted),
         patch_pixels=patch_pixels,
     )
+
+
+def _rows_together(files: ImageFiles, label: LabelReader | None, height: int) -> int:
+    """Return how many rows to read at once: the image's blocks, or as many as a label in larger ones decodes together.
+
+    A label that is brought onto the image's grid would otherwise be resampled again for each strip that cuts a block.
+    """
+    own = files.block_shape[0]
+    other = own if label is None else label.block_shape[0]
+    # One that is decoded whole is no reason to decode the whole image.
+    return -(-other // own) * own if own < other < height else own
 
 
 def _most_frequent(unlisted: Counter[str]) -> dict[str, int]:
