@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "out" / "index").write_bytes(b"a file where a folder must be")
     with pytest.raises(StorageError, match="index cannot be made"):
         write_masks(prepared, "index", folder=tmp_path / "out")
+
+
+def test_a_disk_that_is_full_leaves_no_half_mask(tmp_path: Path) -> None:
+    prepared = photographs(tmp_path, "a")
+    (path,) = write_masks(prepared, "index", folder=tmp_path / "whole").files
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in range(1000, path.stat().st_size, 500):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(StorageError, match=r"index/a\.png cannot be written"):
+                write_masks(prepared, "index", folder=tmp_path / "out")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert not list((tmp_path / "out" / "index").iterdir())
+    assert write_masks(prepared, "index", folder=tmp_path / "out").files[0].read_bytes() == path.read_bytes()
 
 
 def test_images_without_a_label_give_no_mask(tmp_path: Path) -> None:

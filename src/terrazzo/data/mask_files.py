@@ -17,6 +17,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from jaxtyping import Shaped
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from terrazzo.data.catalog import ImageEntry
@@ -182,7 +183,7 @@ def _write_image(entry: ImageEntry, classes: Classes, goals: dict[str, Path]) ->
                     # Without this, GDAL writes what a PNG cannot say into a file beside it.
                     with rasterio.Env(GDAL_PAM_ENABLED=False):
                         rasterio.shutil.copy(draft, wanted[what], driver="PNG")
-    except (RasterioError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         shown = ", ".join(map(str, goals.values()))
         raise StorageError(f"{shown} cannot be written: {error}.") from error
 
