@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import shapely
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64, Int64, Shaped
 from pyproj.exceptions import CRSError, ProjError
 
 from terrazzo.errors import DataError
@@ -172,12 +172,12 @@ class VectorFile:
         around = _around(grid, reach_m)
         wanted = _moved(around, there, self.crs)
         table = read_layer(self._layer, fields, wanted)
-        found = clean(table.geometries)
-        rows, geometries = found.rows, found.geometries
+        rows = np.arange(len(table.geometries)) if wanted is None else _near(table.geometries, wanted)
+        found = clean(table.geometries[rows])
+        rows, geometries = rows[found.rows], found.geometries
         areas = area_m2(geometries, self.crs)
         if wanted is not None:
-            near = shapely.intersects(geometries, shapely.box(*wanted))
-            rows, geometries, areas = rows[near], _trimmed(geometries[near], wanted), areas[near]
+            geometries = _trimmed(geometries, wanted)
         geometries = reproject(geometries, self.crs, there, tolerance=tolerance_of(grid))
         near = shapely.intersects(geometries, shapely.box(*around))
         texts = {name: _texts(table.columns[name][rows[near]]) for name in fields}
@@ -253,6 +253,16 @@ def _moved(bounds: Bounds, here: pyproj.CRS, there: pyproj.CRS) -> Bounds | None
         return None
     wider, taller = 0.02 * (right - left), 0.02 * (top - bottom)
     return left - wider, bottom - taller, right + wider, top + taller
+
+
+def _near(geometries: Geometries, wanted: Bounds) -> Int64[np.ndarray, " near"]:
+    """Return the rows whose bounds meet what is wanted: a file without index holds every shape of a country."""
+    bounds = shapely.bounds(geometries).reshape(-1, 4)
+    left, bottom, right, top = wanted
+    # Comparisons with the bounds of nothing, NaN, are false.
+    across = (bounds[:, 0] <= right) & (bounds[:, 2] >= left)
+    along = (bounds[:, 1] <= top) & (bounds[:, 3] >= bottom)
+    return np.flatnonzero(across & along)
 
 
 def _trimmed(geometries: Geometries, wanted: Bounds) -> Geometries:
