@@ -5,6 +5,7 @@ renamed. A temporary left by a killed process is never read and is swept by the 
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -36,6 +37,7 @@ _TEMPORARY = re.compile(r"^\..*\.partial-(\d+)-[0-9a-f]{8}(\..*)?$", re.DOTALL)
 # Temporaries that this process writes now: after a restart in a container an old one can bear our own number.
 _OPEN: set[str] = set()
 _HELD: set[int] = set()
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextlib.contextmanager
@@ -50,12 +52,20 @@ def atomic_path(goal: Path) -> Iterator[Path]:
 
     Raises:
         StorageError: Nothing was written, its folder cannot be made, or the rename failed.
+        SpaceError: The disk is full; nothing is left of what was begun.
     """
     _make_folder(goal.parent)
     temporary = goal.with_name(f".{goal.stem}{TEMPORARY_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}{goal.suffix}")
     _OPEN.add(temporary.name)
     try:
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno in _FULL:
+                raise SpaceError(
+                    f"{goal} cannot be written: {os.strerror(error.errno)}; free some room or choose another disk."
+                ) from error
+            raise
         if not temporary.exists():
             raise StorageError(f"Nothing was written for {goal}.")
         try:

@@ -36,6 +36,10 @@ SAMPLED = 4
 """Every so many rows and columns enter the statistics of the bands."""
 
 
+PLAIN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
+"""Formats that hold no coordinate reference system."""
+
+
 @dataclass(frozen=True)
 class Examined:
     """What is known of one image after a look at all of its pixels.
@@ -216,7 +220,8 @@ class _Look:
         """Tell a label raster without reference system on an image with one."""
         if not isinstance(entry.label, RasterLabel) or entry.crs is None:
             return
-        for path in entry.label.files:
+        # A PNG has no place for one, and nobody expects it there.
+        for path in (path for path in entry.label.files if path.suffix.lower() not in PLAIN_SUFFIXES):
             with RasterFile(path) as file:
                 if file.grid.crs is None:
                     what = "its image has a coordinate reference system and it has none; pixels go by number"

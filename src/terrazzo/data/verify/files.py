@@ -68,7 +68,7 @@ def unfit(pair: Pair, error: TerrazzoError) -> Finding:
                 what = "a palette image: its values are numbers of colours, no measurements"
                 return Finding(str(path), "error", "palette", what, "convert it to red, green and blue")
     text = reason(error, pair.image)
-    without_crs = "coordinate reference system" in text
+    without_crs = "has no coordinate reference system" in text
     named = next((path for path in pair.all_files if text.startswith(str(path))), pair.image)
     to_do = (
         "give it its coordinate reference system" if without_crs else "bring both onto one grid, or leave the pair out"
