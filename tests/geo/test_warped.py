@@ -311,5 +311,6 @@ class TestFit:
         with RasterFile(path) as file:
             assert file.control == "ground control points"
             assert file.grid.crs is None
-        with RasterFile(write(tmp_path / "b.tif", np.zeros((1, 2, 2), "uint8"))) as file:
-            assert file.control is None
+        for transform in (HERE, Affine.identity()):
+            with RasterFile(write(tmp_path / "b.tif", np.zeros((1, 2, 2), "uint8"), transform)) as file:
+                assert file.control is None

@@ -146,7 +146,7 @@ class RasterFile:
     @cached_property
     def control(self) -> Literal["ground control points", "RPCs"] | None:
         """What says where the pixels lie instead of a grid with a coordinate reference system, if anything does."""
-        if self._source.crs is not None:
+        if self._source.crs is not None and not self._source.transform.is_identity:
             return None
         if self._source.gcps[0]:
             return "ground control points"
