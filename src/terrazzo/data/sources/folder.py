@@ -66,7 +66,7 @@ class FolderSource(PairedSource):
 
     @property
     def georeferenced(self) -> bool:
-        """No: a photograph has no coordinates; where image and label both have them, they must agree."""
+        """No: a photograph has no coordinates; where image and label both have them, these say how they lie."""
         return False
 
     def known_classes(self) -> Classes | None:
