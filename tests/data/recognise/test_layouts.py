@@ -80,3 +80,24 @@ def test_xml_that_is_no_annotation_is_left_alone(tmp_path, write, photo):
     with pytest.raises(DataError) as caught:
         recognise(View.of(tmp_path))
     assert "CVAT for images (notes.xml)" not in str(caught.value)
+
+
+def test_sentinel_products_with_labels_called_after_them(tmp_path, write, stripes):
+    for name in ("S2A_x", "S2B_y"):
+        granule = tmp_path / f"{name}.SAFE" / "GRANULE" / "L1C_T32" / "IMG_DATA"
+        granule.mkdir(parents=True)
+        for band in (*(f"B{number:02}" for number in range(1, 13)), "B8A"):
+            (granule / f"T32_{band}.jp2").write_bytes(b"not opened")
+        (tmp_path / f"{name}.SAFE" / "MTD_MSIL1C.xml").write_text(
+            "<a><QUANTIFICATION_VALUE>10000</QUANTIFICATION_VALUE></a>", encoding="utf-8"
+        )
+        write(f"truth/{name}.tif", stripes(0, 1), place=(0, 0))
+    assert settings(tmp_path) == {"name": "safe", "labels": "truth/*.tif"}
+
+
+def test_an_incomplete_sentinel_product_is_a_near_miss(tmp_path, write, stripes):
+    (tmp_path / "S2A_x.SAFE").mkdir()
+    (tmp_path / "S2A_x.SAFE" / "manifest.safe").write_text("", encoding="utf-8")
+    write("truth.tif", stripes(0, 1), place=(0, 0))
+    with pytest.raises(DataError, match=r"Came near: Sentinel-2 products .*holds no metadata file"):
+        recognise(View.of(tmp_path))
