@@ -252,14 +252,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_masks(prepared, "index", folder=tmp_path / "out")
 
 
-def test_a_disk_that_is_full_leaves_no_half_mask(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_disk_that_is_full_leaves_no_half_mask(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = photographs(tmp_path, "a")
+    if suffix == "tif":
+        monkeypatch.setattr(mask_files, "LARGEST_PNG_PIXELS", 1)
     (path,) = write_masks(prepared, "index", folder=tmp_path / "whole").files
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for limit in range(1000, path.stat().st_size, 500):
+    for limit in range(600, path.stat().st_size, 200):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
-            with pytest.raises(StorageError, match=r"index/a\.png cannot be written"):
+            with pytest.raises(StorageError, match=rf"index/a\.{suffix} cannot be written"):
                 write_masks(prepared, "index", folder=tmp_path / "out")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

@@ -6,6 +6,7 @@ written strip by strip, so that memory follows the width of an image.
 
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ import rasterio.shutil
 from jaxtyping import Shaped
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
@@ -189,6 +191,8 @@ def _write_image(entry: ImageEntry, classes: Classes, goals: dict[str, Path]) ->
 
 
 def _write_drafts(entry: ImageEntry, classes: Classes, drafts: dict[str, Path]) -> None:
+    """Write GeoTIFFs and read them back: when a disk is full as a file is closed, GDAL may say nothing."""
+    checksums = dict.fromkeys(drafts, 0)
     with ExitStack() as opened:
         with without_warnings(NotGeoreferencedWarning):
             files = {
@@ -198,20 +202,39 @@ def _write_drafts(entry: ImageEntry, classes: Classes, drafts: dict[str, Path]) 
         if "colour" in files and classes.ignore == 255:
             files["colour"].write_colormap(1, _palette(classes))
         for window, target in _strips(entry, classes):
-            place = rasterio.windows.Window(window.x, window.y, window.width, window.height)
             for what, file in files.items():
                 by_colour = what == "colour" and classes.ignore != 255
-                file.write(classes.encode(target, "colour") if by_colour else target[None], window=place)
+                pixels = classes.encode(target, "colour") if by_colour else target[None]
+                file.write(pixels, window=_place(window))
+                checksums[what] = zlib.crc32(pixels.tobytes(), checksums[what])
+    for what, path in drafts.items():
+        with without_warnings(NotGeoreferencedWarning):
+            written = rasterio.open(path)
+        with written:
+            found = 0
+            for window in _windows(entry):
+                found = zlib.crc32(written.read(window=_place(window)).tobytes(), found)
+        if found != checksums[what]:
+            raise OSError(f"what {path.name} holds is not what was written; the disk may be full or failing")
+
+
+def _windows(entry: ImageEntry) -> Iterator[Window]:
+    """Yield strips of whole blocks."""
+    for y in range(0, entry.height, _BLOCK):
+        yield Window(y, 0, min(_BLOCK, entry.height - y), entry.width)
+
+
+def _place(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.x, window.y, window.width, window.height)
 
 
 def _strips(entry: ImageEntry, classes: Classes) -> Iterator[tuple[Window, Shaped[np.ndarray, "y x"]]]:
-    """Yield the label in strips of whole blocks."""
+    """Yield the label strip by strip."""
     if entry.label is None:
         return
     with entry.label.open(entry.grid) as label:
         area = entry.area.open(entry.grid) if entry.area else None
-        for y in range(0, entry.height, _BLOCK):
-            window = Window(y, 0, min(_BLOCK, entry.height - y), entry.width)
+        for window in _windows(entry):
             yield window, decode_label(label, area, window, classes).target
 
 
