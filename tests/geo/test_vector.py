@@ -15,7 +15,7 @@ from shapely import Point, Polygon, box
 
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid
-from terrazzo.geo.vector import Survey, VectorFile, files_of, text_of
+from terrazzo.geo.vector import Survey, VectorFile, text_of
 
 HERE = Grid(CRS.from_epsg(32633), Affine(1, 0, 500_000, 0, -1, 5_200_100), 100, 100)
 
@@ -141,12 +141,6 @@ def test_bounds_that_a_geopackage_states_wrongly_hide_nothing(tmp_path):
     assert VectorFile(path).may_touch(HERE)
 
 
-def test_files_beside_a_shapefile_belong_to_it(tmp_path):
-    path = write(tmp_path / "a.shp", [box(0, 0, 1, 1)], n=[1])
-    assert {file.suffix for file in files_of(path)} == {".shp", ".dbf", ".prj", ".shx", ".cpg"}
-    assert files_of(tmp_path / "b.gpkg") == (tmp_path / "b.gpkg",)
-
-
 def test_real_shapes(real_data):
     folder = real_data / "geotiff_newbrunswick"
     with rasterio.open(min(folder.glob("*.tif"))) as image:
@@ -166,3 +160,18 @@ def test_real_shapes(real_data):
     assert shapely.total_bounds(outline) == pytest.approx(
         gpd.read_file(real_data / "zion_landsat_nlcd" / "vector" / "zion.gpkg").total_bounds, abs=0.01
     )
+
+
+def test_a_file_that_lies_about_its_system(tmp_path):
+    """Metres that claim to be degrees: nothing of it lies anywhere, and nothing fails."""
+    path = write(tmp_path / "a.geojson", [box(500_010, 5_200_010, 500_030, 5_200_020)], "EPSG:4326")
+    file = VectorFile(path)
+    assert not file.may_touch(HERE)
+    assert len(file.read(HERE)) == 0
+
+
+def test_systems_that_nothing_joins(tmp_path):
+    local = CRS.from_wkt('LOCAL_CS["quarry",UNIT["metre",1]]')
+    file = VectorFile(write(tmp_path / "a.gpkg", [Point(0, 0)]))
+    with pytest.raises(DataError, match="nothing leads from quarry to WGS 84 / UTM zone 33N"):
+        file.read(Grid(local, HERE.transform, 10, 10))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from terrazzo.data.sources.source import SOURCES, Source
-from terrazzo.geo.vector import files_of
+from terrazzo.geo.side_files import files_of
 from terrazzo.record import Record, family
 
 __all__ = [

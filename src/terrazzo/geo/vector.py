@@ -17,12 +17,7 @@ from terrazzo.geo.layers import Bounds, open_layer, read_layer
 from terrazzo.geo.shapes import Geometries, area_m2, clean, crs_of, reproject, same_crs, tolerance_of
 from terrazzo.record import nearest
 
-__all__ = ["EMPTY_TEXT", "VECTOR_SUFFIXES", "Shapes", "Survey", "VectorFile", "files_of", "text_of"]
-
-VECTOR_SUFFIXES = frozenset(
-    {".gpkg", ".geojson", ".json", ".shp", ".parquet", ".geoparquet", ".fgb", ".kml", ".gml", ".gpx", ".sqlite"}
-)
-"""Suffixes of files that are taken for vector files, in lower case; upper case counts too."""
+__all__ = ["EMPTY_TEXT", "Shapes", "Survey", "VectorFile", "text_of"]
 
 EMPTY_TEXT = "(empty)"
 """Text of an attribute that holds nothing."""
@@ -50,14 +45,6 @@ def text_of(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def files_of(path: Path) -> tuple[Path, ...]:
-    """Return the files that a vector file consists of: a shapefile's attributes and system lie beside it."""
-    if path.suffix.lower() != ".shp":
-        return (path,)
-    beside = [path.with_suffix(suffix) for suffix in (".dbf", ".prj", ".shx", ".cpg", ".DBF", ".PRJ", ".SHX", ".CPG")]
-    return (path, *(side for side in beside if side.is_file()))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from terrazzo.data.area import Area, AreaReader
 from terrazzo.geo.burning import Burner
 from terrazzo.geo.grid import Grid, Window
-from terrazzo.geo.vector import VectorFile, files_of
+from terrazzo.geo.side_files import files_of
+from terrazzo.geo.vector import VectorFile
 
 __all__ = ["PolygonArea"]
 

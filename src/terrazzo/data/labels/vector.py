@@ -22,7 +22,8 @@ from terrazzo.errors import LabelError
 from terrazzo.geo.burning import BLOCK, Burner
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.shapes import Geometries, crs_of, widen
-from terrazzo.geo.vector import EMPTY_TEXT, VectorFile, files_of, text_of
+from terrazzo.geo.side_files import files_of
+from terrazzo.geo.vector import EMPTY_TEXT, VectorFile, text_of
 
 __all__ = ["VectorLabel", "VectorLabelReader"]
 
