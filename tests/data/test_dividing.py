@@ -259,3 +259,10 @@ def test_an_area_that_the_layout_gives_is_kept(tmp_path):
     area = BlockArea(part="x", shares=(("x", 1.0),), size=5)
     assert within(None, area) is area
     assert within(area, area).areas == (area, area)
+
+
+def test_a_guard_that_leaves_nothing_to_train_on_is_said(tmp_path):
+    write(tmp_path / "data", "a")
+    blocks = {"size_m": 130, "guard_m": 3000, "fractions": {"train": 0.5, "val": 0.5}}
+    with pytest.raises(DataError, match=r"no pixel of the training images.*the guard of data\.split\.blocks"):
+        prepared(tmp_path / "data", blocks=blocks)

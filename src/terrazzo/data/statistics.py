@@ -124,7 +124,10 @@ def normalisation_of(moments: Moments) -> Normalisation:
         DataError: There is no valid pixel.
     """
     if not moments.pixels:
-        raise DataError("no pixel of the training images is valid, so bands have no mean; check nodata and masks.")
+        raise DataError(
+            "no pixel of the training images is valid, so bands have no mean; check nodata, masks and the guard of "
+            "data.split.blocks."
+        )
     deviations = [math.sqrt(max(squares, 0.0) / moments.pixels) for squares in moments.squares]
     # Below this share of the mean a deviation is rounding of float64, not signal.
     floors = [abs(mean) * 1e-12 for mean in moments.mean]
