@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
+from terrazzo.data.catalog import split_order
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid
 
@@ -147,7 +148,7 @@ def distances_m(footprints: Sequence[Footprint]) -> Mapping[tuple[str, str], tup
     for one in footprints:
         by_split.setdefault(one.split, []).append(one)
     found: dict[tuple[str, str], tuple[float, str, str]] = {}
-    for first, second in itertools.combinations(by_split, 2):
+    for first, second in itertools.combinations(sorted(by_split, key=split_order), 2):
         tree = shapely.STRtree([one.shape for one in by_split[second]])
         nearest: tuple[float, str, str] | None = None
         for one in by_split[first]:
