@@ -286,6 +286,24 @@ class TestFit:
             assert file.overlaps is overlaps
             assert overlaps or not file.read().valid.any()
 
+    def test_a_small_file_on_a_grid_of_the_whole_world(self, tmp_path: Path) -> None:
+        """Far from their zone, most positions have no coordinates in UTM; the file's own are found all the same."""
+        path = write(tmp_path / "a.tif", np.full((1, 50, 50), 9, "uint8"), HERE @ Affine.scale(1000))
+        grid = Grid(CRS.from_epsg(4326), Affine(0.5, 0, -180, 0, -0.5, 90), 360, 720)
+        with RasterFile(path, onto=grid) as file:
+            assert file.overlaps
+            found = file.read()
+        lines = np.indices((360, 720)) + 0.5
+        near = np.abs(lines[1] / 2 - 195 - 3) < 5
+        near &= np.abs(90 - lines[0] / 2 - 43) < 5
+        x, y = transform_points(grid.crs, UTM, lines[1][near] / 2 - 180, 90 - lines[0][near] / 2)
+        columns, rows = ~(HERE @ Affine.scale(1000)) @ (np.array(x), np.array(y))
+        expected = np.zeros((360, 720), dtype=bool)
+        expected[near] = (columns >= 0) & (columns < 50) & (rows >= 0) & (rows < 50)
+        assert expected.sum() > 100
+        assert (found.valid == expected).all()
+        assert (found.values[0][found.valid] == 9).all()
+
     def test_one_pixel_on_one_pixel(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.tif", np.full((1, 1, 1), 9, "uint8"))
         for resampling in ("nearest", "bilinear"):

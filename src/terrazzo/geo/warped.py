@@ -250,7 +250,9 @@ class Warp:
 def _apply(
     affine: Affine, xs: Float64[np.ndarray, " point"], ys: Float64[np.ndarray, " point"]
 ) -> tuple[Float64[np.ndarray, " point"], Float64[np.ndarray, " point"]]:
-    return affine.a * xs + affine.b * ys + affine.c, affine.d * xs + affine.e * ys + affine.f
+    # A position that does not exist is infinite, and 0 times infinity is no number: neither is used.
+    with np.errstate(invalid="ignore"):
+        return affine.a * xs + affine.b * ys + affine.c, affine.d * xs + affine.e * ys + affine.f
 
 
 def _converted(
