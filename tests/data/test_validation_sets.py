@@ -112,3 +112,15 @@ def test_a_set_without_labels_or_images_is_an_error(tmp_path, write_photo):
     data = settings(tmp_path, validation={"x": {"source": {"name": "folder", "folder": tmp_path / "empty"}}})
     with pytest.raises(DataError, match="empty"):
         prepare_data(data, PrepareSettings(folder=tmp_path / "prepared"))
+
+
+def test_a_set_of_images_that_train_is_said(tmp_path, write_photo):
+    photos(write_photo, ("data/train", "a"), ("data/train", "b"), ("data/val", "c"), ("more/x", "d"))
+    (tmp_path / "more" / "linked").symlink_to(tmp_path / "data" / "train", target_is_directory=True)
+    sets = {
+        "same": {"source": {"name": "folder", "folder": tmp_path / "more" / "linked"}},
+        "other": {"source": {"name": "folder", "folder": tmp_path / "more" / "x"}},
+    }
+    found = prepare_data(settings(tmp_path, validation=sets), PrepareSettings(folder=tmp_path / "prepared"))
+    (note,) = [note for note in found.warnings if "of the data itself" in note]
+    assert note.startswith("val_same holds 2 images")

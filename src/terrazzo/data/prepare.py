@@ -28,7 +28,7 @@ from terrazzo.data.splits import assign_splits
 from terrazzo.data.statistics import Moments, merge, normalisation_of
 from terrazzo.data.store import TileStore
 from terrazzo.data.store_plan import Store
-from terrazzo.data.validation_sets import SET_PREFIX, list_set, validation_sets
+from terrazzo.data.validation_sets import SET_PREFIX, list_set, shared_images, validation_sets
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.progress import Listener, Progress, silent
@@ -63,8 +63,8 @@ def prepare_data(
     if not pairs:
         raise DataError(f"no image is left: {'; '.join((*listing.notes, *notes))}.")
     sets = {name: list_set(name, settings) for name, settings in validation_sets(data).items()}
+    notes += [note for one in sets.values() for note in one.notes] + shared_images(pairs, sets)
     pairs += [pair for one in sets.values() for pair in one.pairs]
-    notes += [note for one in sets.values() for note in one.notes]
     said = {pair.image_id: pair.split for pair in listing.pairs}
     task = _Task(data, tuple(pairs), (*listing.notes, *notes), prepare.folder.absolute(), said)
     prepared = None if force else task.unchanged()

@@ -1,15 +1,16 @@
 """Named validation sets: those of the settings, and those that a text file of folders lists."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from terrazzo.data.settings import DataSettings
-from terrazzo.data.sources.source import Listing, Source
+from terrazzo.data.sources.source import Listing, Pair, Source
 from terrazzo.data.split_settings import ValidationList, ValidationSettings
 from terrazzo.errors import ConfigError, DataError
 
-__all__ = ["SET_PREFIX", "list_set", "validation_sets"]
+__all__ = ["SET_PREFIX", "list_set", "shared_images", "validation_sets"]
 
 SET_PREFIX = "val_"
 """What the split of a named validation set begins with."""
@@ -45,6 +46,25 @@ def list_set(name: str, settings: ValidationSettings) -> Listing:
     listing = settings.source.pairs()
     pairs = [replace(pair, image_id=f"{split}/{pair.image_id}", split=split, fold=None) for pair in listing.pairs]
     return Listing(tuple(pairs), tuple(f"{split}: {note}" for note in listing.notes))
+
+
+def shared_images(pairs: Sequence[Pair], sets: Mapping[str, Listing]) -> list[str]:
+    """Return a sentence for each set that holds images of the data itself, which may train.
+
+    Args:
+        pairs: Images of the data.
+        sets: Validation sets by name.
+    """
+    own = {pair.image.resolve() for pair in pairs}
+    notes = []
+    for name, listing in sets.items():
+        shared = [pair.image for pair in listing.pairs if pair.image.resolve() in own]
+        if shared:
+            notes.append(
+                f"{SET_PREFIX}{name} holds {len(shared)} images of the data itself (such as {shared[0]}): figures "
+                "measured on what trains flatter"
+            )
+    return notes
 
 
 def _listed(source: Source, listed: ValidationList) -> dict[str, ValidationSettings]:
