@@ -58,10 +58,7 @@ def _or_bare_name(schema: dict[str, Any]) -> None:
 class Classes(Record):
     """Ordered classes; the order is the class number of every array."""
 
-    items: Annotated[
-        tuple[Class, ...],
-        Field(min_length=2, json_schema_extra=_or_bare_name),
-    ]
+    items: Annotated[tuple[Class, ...], Field(min_length=2, json_schema_extra=_or_bare_name)]
     """The classes; a bare name is accepted. A binary task has two, the background first."""
     labels: Literal["auto", "value", "colour"] = "auto"
     """How labels name a class; auto: several bands are colours, one band holds values, and a palette is looked up by
@@ -259,7 +256,8 @@ class Classes(Record):
             table = np.vstack([self.colours, np.array([self.ignore_colour], dtype=np.uint8)])
             return np.ascontiguousarray(np.moveaxis(table[positions], -1, 0))
         numbers = (*self.source_values, self.source_ignore) if values == "source" else (*range(count), self.ignore)
-        return np.array(numbers, dtype=_smallest_type(numbers))[positions]
+        smallest = np.result_type(np.min_scalar_type(min(numbers)), np.min_scalar_type(max(numbers)))
+        return np.array(numbers, dtype=smallest)[positions]
 
     @property
     def _open(self) -> int:
@@ -284,10 +282,6 @@ def _given_colours(entry: object) -> list[tuple[int, int, int]]:
         return [entry.colour] if "colour" in entry.model_fields_set else []
     colour = parse_colour(entry["colour"]) if isinstance(entry, Mapping) and "colour" in entry else None
     return [(colour[0], colour[1], colour[2])] if isinstance(colour, list | tuple) and len(colour) == 3 else []
-
-
-def _smallest_type(numbers: Sequence[int]) -> np.dtype[Any]:
-    return np.result_type(np.min_scalar_type(min(numbers)), np.min_scalar_type(max(numbers)))
 
 
 @lru_cache(maxsize=4)

@@ -93,6 +93,10 @@ class VectorLabel(Label):
             raise ValueError("a width for each word needs `field`; give one number")
         return self
 
+    def __hash__(self) -> int:
+        """Hash what it says: open labels are kept by their settings, and mappings have no hash of their own."""
+        return hash(self.model_dump_json())
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The vector files, what lies beside a shapefile, and the areas of interest."""
