@@ -8,6 +8,7 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.features import rasterize
+from rasterio.features import shapes as outline
 
 from terrazzo.geo import burning
 from terrazzo.geo.burning import Burner
@@ -94,6 +95,19 @@ def test_long_outlines_are_cut_to_a_block_without_changing_it(monkeypatch):
     whole = Burner(on, shapes, codes).read(on.whole)
     monkeypatch.setattr(burning, "LONG", 3)
     assert np.array_equal(Burner(on, shapes, codes).read(on.whole), whole)
+
+
+@pytest.mark.parametrize("transform", [NORTH_UP, SOUTH_UP, ROTATED], ids=["north", "south", "rotated"])
+def test_the_outlines_of_pixels_burn_back_into_them(transform):
+    """A map turned into shapes and back is the same map, in pixels of 0.3 m far from the origin."""
+    on = grid(transform, 280, 270)
+    draw = np.random.default_rng(9)
+    values = np.kron(draw.integers(1, 5, (28, 27)), np.ones((10, 10))).astype(np.int32)
+    values[draw.random(values.shape) < 0.05] = 7
+    outlines = [(shapely.geometry.shape(shape), int(value)) for shape, value in outline(values, transform=transform)]
+    shapes = np.array([shape for shape, _ in outlines], dtype=object)
+    found = Burner(on, shapes, np.array([value for _, value in outlines])).read(on.whole)
+    assert np.array_equal(found, values)
 
 
 def test_a_later_shape_lies_on_top():

@@ -4,7 +4,7 @@ A raw label value or colour becomes a class number 0..K-1 once, when it is read;
 value (255, or 65535 above 254 classes) stands for "no class". Binary tasks are two classes: background and one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal
