@@ -1,6 +1,8 @@
 """Bands in separate files, known by their names."""
 
+import geopandas
 import pytest
+from shapely.geometry import box
 
 from terrazzo.data.recognise.band_sets import band_set_layouts
 from terrazzo.data.recognise.view import View
@@ -59,3 +61,12 @@ def test_two_other_rasters_leave_the_label_open(tmp_path, write, photo, stripes)
     write("one.tif", stripes(0, 1))
     write("two.tif", stripes(0, 1))
     assert found(tmp_path) is None
+
+
+def test_shapes_label_bands_where_no_raster_does(tmp_path, write, photo):
+    for band in ("red", "nir"):
+        write(f"s_{band}.tif", photo(bands=1), place=(0, 0))
+    geopandas.GeoDataFrame({"a": [1]}, geometry=[box(0, -9, 9, 0)], crs="EPSG:32632").to_file(tmp_path / "roads.gpkg")
+    (layout,) = band_set_layouts(View.of(tmp_path))
+    assert layout.settings["label_vectors"] == {"vectors": [tmp_path / "roads.gpkg"], "value": "road"}
+    assert layout.make().pairs().pairs[0].label.name == "vector"

@@ -85,6 +85,22 @@ def test_one_label_for_all_scenes(folder):
     assert {pair.label.file.name for pair in source.pairs().pairs} == {"süd_label.tif"}
 
 
+def test_shapes_for_all_scenes_or_named_after_each(folder):
+    for name in ("all", "nord see", "süd"):
+        (folder / f"{name}.geojson").write_text('{"type": "FeatureCollection", "features": []}', encoding="utf-8")
+    settings = {"folder": folder, "images": "bands/*_{band}.tif", "bands": ["B2"]}
+
+    def files(vectors):
+        label = {"vectors": folder / vectors, "value": "x"}
+        return [pair.label.file.name for pair in BandFilesSource(**settings, label_vectors=label).pairs().pairs]
+
+    assert files("all.geojson") == ["all.geojson", "all.geojson"]
+    assert files("{stem}.geojson") == ["nord see.geojson", "süd.geojson"]
+    (folder / "süd.geojson").unlink()
+    with pytest.raises(DataError, match="süd lacks its label"):
+        files("{stem}.geojson")
+
+
 def test_roles_and_regions_of_the_path(tmp_path):
     for split, region in (("train", "a b"), ("valid", "ü")):
         for band in ("red", "nir"):
@@ -131,6 +147,10 @@ def test_nothing_fits(folder):
         ({"images": "*.tif"}, r"needs \{band\}"),
         ({"images": "*_{band}.tif", "labels": "{band}*.tif"}, r"it has no \{band\}"),
         ({"images": "*_{band}.tif", "labels": "*/*.tif"}, "as many stars"),
+        (
+            {"images": "*_{band}.tif", "labels": "*.tif", "label_vectors": {"vectors": "a.gpkg", "field": "b"}},
+            "which are rasters, or `label_vectors`, not both",
+        ),
         ({"images": "*_{band}.tif", "bands": ["a", "a"]}, "names a band twice"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 import rasterio
 
 from terrazzo.data.band_selection import select_bands, with_bands
-from terrazzo.data.reading import read_image
+from terrazzo.data.classes import Classes
+from terrazzo.data.reading import read_image, read_target
 from terrazzo.data.sources.headers import read_header
 from terrazzo.data.sources.safe import SafeSource
 from terrazzo.errors import DataError
@@ -150,6 +151,27 @@ def test_labels_by_name_or_one_for_all(tmp_path):
         SafeSource(folder=tmp_path, bands=TEN, labels="labels/*.jp2").pairs()
     with pytest.raises(DataError, match=r"no raster matches data\.source\.labels"):
         SafeSource(folder=tmp_path, bands=TEN, labels="none/*.jp2").pairs()
+
+
+def test_shapes_for_all_tiles_or_named_after_each(tmp_path):
+    products.write_product(tmp_path, OLD, baseline="02.11")
+    square = "[[500000, 4999900], [500100, 4999900], [500100, 5000000], [500000, 5000000], [500000, 4999900]]"
+    text = (
+        '{"type": "FeatureCollection", "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}},'
+        '"features": [{"type": "Feature", "properties": {"class": "field"}, "geometry": {"type": "Polygon", '
+        f'"coordinates": [{square}]}}}}]}}'
+    )
+    for name in ("all", OLD):
+        (tmp_path / f"{name}.geojson").write_text(text, encoding="utf-8")
+    for vectors in ("all.geojson", "{stem}.geojson"):
+        label = {"vectors": tmp_path / vectors, "field": "class"}
+        (entry,) = SafeSource(folder=tmp_path, bands=TEN, label_vectors=label).catalog()
+        target = read_target(entry, entry.grid.whole, Classes(items=["background", "field"]))
+        assert (target[:10, :10] == 1).all()
+        assert target.sum() == 100
+    (tmp_path / f"{OLD}.geojson").unlink()
+    with pytest.raises(DataError, match=f"is called after {OLD}"):
+        SafeSource(folder=tmp_path, bands=TEN, label_vectors=label).pairs()
 
 
 def remove(product, pattern):

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from terrazzo.data.recognise.content import is_label
 from terrazzo.data.recognise.layout import Layout
+from terrazzo.data.recognise.scenes import label_vectors
 from terrazzo.data.recognise.slots import LABEL_WORDS
 from terrazzo.data.recognise.view import View
 from terrazzo.errors import DataError
@@ -34,17 +35,19 @@ def band_set_layouts(view: View) -> Iterator[Layout]:
         if len(bands) < 2:
             continue
         taken = {path for paths in by_band.values() for path in paths}
-        labels = _labels(view, pattern, taken)
-        if labels is None:
-            continue
         settings: dict[str, object] = {
             "name": "band_files",
             "folder": view.folder,
             "images": pattern,
-            "labels": labels,
             "bands": sorted(bands, key=_place),
         }
-        yield Layout(f"{len(bands)} bands in separate files ({pattern})", settings)
+        title = f"{len(bands)} bands in separate files ({pattern})"
+        labels = _labels(view, pattern, taken)
+        if labels is not None:
+            yield Layout(title, {**settings, "labels": labels})
+            continue
+        for path, vectors in label_vectors(view):
+            yield Layout(f"{title} with the shapes of {path}", {**settings, "label_vectors": vectors})
 
 
 def _readings(path: PurePosixPath) -> Iterator[tuple[str, str]]:

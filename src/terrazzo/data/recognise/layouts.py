@@ -12,7 +12,7 @@ from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.recognise.band_sets import band_set_layouts
 from terrazzo.data.recognise.content import is_label
 from terrazzo.data.recognise.layout import Layout
-from terrazzo.data.recognise.scenes import scene_layouts
+from terrazzo.data.recognise.scenes import label_vectors, scene_layouts
 from terrazzo.data.recognise.slots import Slot, find_slots, matching
 from terrazzo.data.recognise.tables import bare_table_layouts, table_layouts
 from terrazzo.data.recognise.view import View, evenly
@@ -100,7 +100,11 @@ def _safe(view: View) -> Iterator[Layout]:
         settings["labels"] = str(named[0].with_name(f"*{named[0].suffix}"))
     elif len(outside) == 1:
         settings["labels"] = outside[0]
-    yield Layout(f"Sentinel-2 products ({max(len(products), 1)} SAFE folders)", settings, above=True)
+    title = f"Sentinel-2 products ({max(len(products), 1)} SAFE folders)"
+    yield Layout(title, settings)
+    if "labels" not in settings:
+        for path, vectors in label_vectors(view):
+            yield Layout(f"{title} with the shapes of {path}", {**settings, "label_vectors": vectors})
 
 
 def _cityscapes(view: View) -> Iterator[Layout]:

@@ -10,7 +10,7 @@ from terrazzo.data.recognise.view import View
 from terrazzo.errors import DataError
 from terrazzo.geo.raster import RasterFile
 
-__all__ = ["scene_layouts"]
+__all__ = ["label_vectors", "scene_layouts"]
 
 MOST_SCENES = 200
 """Rasters whose headers are read to tell scenes from labels."""
@@ -31,16 +31,23 @@ def scene_layouts(view: View) -> Iterator[Layout]:
         rasters = [view.folder / path for path in labels]
         yield Layout(f"{len(scenes)} scenes under {len(labels)} label rasters", {**settings, "label_rasters": rasters})
     pattern = _pattern(scenes)
+    for path, vectors in label_vectors(view):
+        yield Layout(
+            f"{len(scenes)} scene{'s' if len(scenes) > 1 else ''} with the shapes of {path}",
+            {**settings, "images": pattern, "label_vectors": vectors},
+        )
+
+
+def label_vectors(view: View) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield each vector file that could label scenes, the nearest to the top first, with its `label_vectors`."""
     for path in sorted(view.ending(*VECTOR_SUFFIXES), key=lambda path: path.count("/")):
+        if ".SAFE/" in path:
+            continue  # footprints and quality masks of a product
         try:
             guess = guess_shapes(view.folder / path, path_words=f"{view.folder.name}/{path}")
         except DataError:
             continue
-        vectors = {"vectors": [view.folder / path], **guess.settings}
-        yield Layout(
-            f"{len(scenes)} scenes with the shapes of {path}",
-            {**settings, "images": pattern, "label_vectors": vectors},
-        )
+        yield path, {"vectors": [view.folder / path], **guess.settings}
 
 
 def _kind(view: View, path: str) -> bool | None:

@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from terrazzo.data.labels.label import Label
 from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.labels.vector import VectorLabel
 from terrazzo.data.sources.pattern import Pattern, raster_files
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
+from terrazzo.data.sources.vector_labels import SceneVectors
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band
 
@@ -43,6 +46,9 @@ class BandFilesSource(Source):
     labels: str | None = None
     """Pattern of the label rasters: with as many stars as `images`, one a scene; without a star, one for all scenes. No
     labels if not given."""
+    label_vectors: VectorLabel | None = None
+    """Vector files that label the scenes, instead of rasters: for all of them, patterns such as "cover/*.gpkg" too, or
+    named after each scene, such as "labels/{stem}.geojson"."""
     bands: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """What `{band}` may stand for, in channel order; whatever the names say if not given. Every scene must have them
     all."""
@@ -60,6 +66,8 @@ class BandFilesSource(Source):
                 raise ValueError(f'`labels` is "{self.labels}"; a label belongs to all bands, so it has no {{band}}')
             if stars not in {0, images.stars}:
                 raise ValueError(f'"{self.labels}" needs as many stars as "{self.images}", or none')
+        if self.labels is not None and self.label_vectors is not None:
+            raise ValueError("give `labels`, which are rasters, or `label_vectors`, not both")
         if self.bands is not None and len(set(self.bands)) < len(self.bands):
             raise ValueError(f"`bands` names a band twice: {', '.join(self.bands)}")
         return self
@@ -73,12 +81,13 @@ class BandFilesSource(Source):
         """
         folder = self.folder.absolute()
         files = raster_files(folder)
-        labels = self._labels(folder, files)
-        scenes = self._scenes(folder, files, set(labels.values()))
+        rasters = self._labels(folder, files)
+        scenes = self._scenes(folder, files, set(rasters.values()))
         if not scenes:
             seen = f"{len(files)} raster files lie there, such as {files[0]}" if files else "it holds no raster file"
             raise DataError(f'{folder}: no file matches data.source.images "{self.images}"; {seen}.')
         bands = self._order(scenes.values())
+        labels = self._of_scenes(folder, scenes, rasters)
         problems = dict(self._problems(scenes, labels, bands))
         if problems and self.unmatched == "error":
             raise DataError(
@@ -88,9 +97,18 @@ class BandFilesSource(Source):
         whole = {key: scene for key, scene in scenes.items() if key not in problems}
         if not whole:
             raise DataError(f"{folder}: no scene is whole: {'; '.join(problems.values())}.")
-        pairs = [_pair(scene, bands, labels.get(key, labels.get(()))) for key, scene in whole.items()]
+        pairs = [_pair(scene, bands, labels.get(key)) for key, scene in whole.items()]
         pairs.sort(key=lambda pair: pair.image_id)
         return Listing(tuple(pairs), tuple(f"left out: {problem}" for problem in problems.values()))
+
+    def _of_scenes(self, folder: Path, scenes: Mapping[Key, _Scene], rasters: Mapping[Key, Path]) -> dict[Key, Label]:
+        """Return the label of each scene that has one."""
+        if self.label_vectors is not None:
+            vectors = SceneVectors(self.label_vectors, folder)
+            shaped = {key: vectors.of(folder / f"{scene.name}.tif") for key, scene in scenes.items()}
+            return {key: label for key, label in shaped.items() if label is not None}
+        files = {key: rasters.get(key, rasters.get(())) for key in scenes}
+        return {key: RasterLabel(rasters=(path,)) for key, path in files.items() if path is not None}
 
     def _labels(self, folder: Path, files: Sequence[str]) -> dict[Key, Path]:
         """Return the label of each scene; one for all has the key of no stars and no words."""
@@ -146,23 +164,23 @@ class BandFilesSource(Source):
         return list(self.bands or sorted({band for scene in scenes for band in scene.files}))
 
     def _problems(
-        self, scenes: Mapping[Key, _Scene], labels: Mapping[Key, Path], bands: Sequence[str]
+        self, scenes: Mapping[Key, _Scene], labels: Mapping[Key, Label], bands: Sequence[str]
     ) -> Iterator[tuple[Key, str]]:
         """Yield a sentence for each scene that is not whole."""
         for key, scene in scenes.items():
             lacking = [f"band {band}" for band in bands if band not in scene.files]
-            if self.labels is not None and not {key, ()} & labels.keys():
+            if key not in labels and (self.labels is not None or self.label_vectors is not None):
                 lacking.append("its label")
             if lacking:
                 yield key, f"{scene.name} lacks {', '.join(lacking)}"
 
 
-def _pair(scene: _Scene, bands: Sequence[str], label: Path | None) -> Pair:
+def _pair(scene: _Scene, bands: Sequence[str], label: Label | None) -> Pair:
     return Pair(
         image_id=scene.name,
         image=scene.files[bands[0]],
         extra=tuple(scene.files[band] for band in bands[1:]),
-        label=None if label is None else RasterLabel(rasters=(label,)),
+        label=label,
         split=scene.split,
         region=scene.region,
         band_records=tuple(Band(name=band) for band in bands),

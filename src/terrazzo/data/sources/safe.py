@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from terrazzo.data.labels.label import Label
 from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.labels.vector import VectorLabel
 from terrazzo.data.sources.pattern import Pattern, raster_files
 from terrazzo.data.sources.safe_metadata import Radiometry, read_radiometry
 from terrazzo.data.sources.source import Listing, Pair, Source
+from terrazzo.data.sources.vector_labels import SceneVectors
 from terrazzo.data.validity import ValidityMask
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band
@@ -83,11 +85,20 @@ class SafeSource(Source):
     """Label rasters below the folder, or beside it where it is a SAFE folder itself: one file for all tiles, or a
     pattern such as "labels/*.tif" whose star stands for the name of the SAFE folder (without `.SAFE`); none if not
     given."""
+    label_vectors: VectorLabel | None = None
+    """Vector files that label the tiles, instead of rasters: for all of them, patterns such as "cover/*.gpkg" too, or
+    named after each SAFE folder, such as "labels/{stem}.geojson"."""
     bands: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Bands that every product must hold, such as [B02, B03, B04]; all of its level if not given."""
     missing: tuple[int, ...] = (0, 1, 3, 8, 9, 10)
     """Classes of the scene classification of level 2A that count as not measured: no data, defective, cloud shadow,
     clouds of medium and high probability, cirrus. An empty list uses no scene classification."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SafeSource":
+        if self.labels is not None and self.label_vectors is not None:
+            raise ValueError("give `labels`, which are rasters, or `label_vectors`, not both")
+        return self
 
     @property
     def georeferenced(self) -> bool:
@@ -160,6 +171,12 @@ class SafeSource(Source):
 
     def _labels(self, folder: Path, granules: Sequence[_Granule]) -> dict[str, Label]:
         """Return the label of each tile, by its name."""
+        if self.label_vectors is not None:
+            vectors = SceneVectors(self.label_vectors, folder)
+            shaped = {granule.name: vectors.of(folder / f"{_product(granule)}.SAFE") for granule in granules}
+            if bare := [name for name, label in shaped.items() if label is None]:
+                raise DataError(f"{folder}: no file of data.source.label_vectors is called after {bare[0]}.")
+            return {name: label for name, label in shaped.items() if label is not None}
         if self.labels is None:
             return {}
         base = folder.parent if folder.suffix.upper() == ".SAFE" else folder
@@ -173,14 +190,18 @@ class SafeSource(Source):
         found: dict[str, Label] = {}
         for granule in granules:
             words = [path for stem, path in by_stem.items() if stem == granule.name.rpartition("/")[2]]
-            product = [path for stem, path in by_stem.items() if stem == granule.name.partition("/")[0]]
+            product = [path for stem, path in by_stem.items() if stem == _product(granule)]
             if not (words or product):
                 raise DataError(
-                    f'{base}: no label is called "{granule.name.partition("/")[0]}" among '
-                    f"{', '.join(sorted(by_stem)[:5])}."
+                    f'{base}: no label is called "{_product(granule)}" among {", ".join(sorted(by_stem)[:5])}.'
                 )
             found[granule.name] = RasterLabel(rasters=((words or product)[0],))
         return found
+
+
+def _product(granule: _Granule) -> str:
+    """Return the name of the SAFE folder that holds a tile, without its suffix."""
+    return granule.name.partition("/")[0]
 
 
 def safe_folders(folder: Path) -> list[Path]:
