@@ -37,7 +37,8 @@ def pack_colours(labels: UInt8[np.ndarray, "band *space"]) -> UInt32[np.ndarray,
     packed: UInt32[np.ndarray, "*space"] = labels[0].astype(np.uint32)
     for channel in (1, 2):
         packed <<= 8
-        packed |= labels[channel]
+        # One type on both sides: numpy converts piece by piece otherwise, which takes twice as long.
+        packed |= labels[channel].astype(np.uint32)
     return packed
 
 
@@ -140,7 +141,9 @@ def _take(
     np.take(table, positions.astype(np.intp), out=codes, mode="clip")
 
 
-def _looked_up(table: Shaped[np.ndarray, " entry"], plane: Shaped[np.ndarray, "*space"]) -> Shaped[np.ndarray, "*space"]:
+def _looked_up(
+    table: Shaped[np.ndarray, " entry"], plane: Shaped[np.ndarray, "*space"]
+) -> Shaped[np.ndarray, "*space"]:
     """Return the table's entry for each pixel of a plane whose type has as many values."""
     codes = np.empty(plane.shape, dtype=table.dtype)
     values, flat = plane.reshape(-1), codes.reshape(-1)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 import rasterio
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Shaped, UInt8
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -228,7 +228,7 @@ class RasterFile:
             DataError: The blocks cannot be decoded (a truncated or damaged file).
             ContractError: The window leaves the grid, or a band's name is unknown.
         """
-        return self.read_covered(window, bands)[0]
+        return self._read(window, bands)[0]
 
     def read_covered(
         self, window: Window | None = None, bands: Bands | None = None
@@ -243,6 +243,11 @@ class RasterFile:
             DataError: As for `read`.
             ContractError: As for `read`.
         """
+        raster, state = self._read(window, bands)
+        return raster, np.ones_like(raster.valid) if state is None else state != OUTSIDE
+
+    def _read(self, window: Window | None, bands: Bands | None) -> tuple[Raster, UInt8[np.ndarray, "y x"] | None]:
+        """Read a window, and the state of each pixel where it is resampled."""
         window = window or self.grid.whole
         if window.intersection(self.grid.whole) != window:
             raise ContractError(f"{self.path}: {window} leaves the raster of {self.grid.height} x {self.grid.width}.")
@@ -250,14 +255,14 @@ class RasterFile:
         numbers = [self.numbers[position] for position in self.bands.positions(chosen.names)]
         if self._warp is None:
             values, valid = self._stored(window, numbers, chosen)
-            covered = np.ones_like(valid)
+            state = None
         else:
             dtype = np.result_type(*(self._source.dtypes[number - 1] for number in numbers))
             values, state = self._warp.read(
                 window, lambda part: self._stored(part, numbers, chosen), bands=len(numbers), dtype=dtype
             )
-            valid, covered = state == MEASURED, state != OUTSIDE
-        return Raster(values, valid, self.grid.window(window), chosen), covered
+            valid = state == MEASURED
+        return Raster(values, valid, self.grid.window(window), chosen), state
 
     def _stored(self, window: Window, numbers: list[int], bands: Bands) -> Pixels:
         """Return pixels of the file itself."""
