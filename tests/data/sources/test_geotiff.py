@@ -129,6 +129,19 @@ def test_a_label_raster_that_is_not_there(tmp_path):
         GeotiffSource(folder=tmp_path, label_rasters=[tmp_path / "cover*.tif"]).pairs()
 
 
+def test_files_that_join_later_are_found(tmp_path):
+    """A listing is of now: neither the source nor a copy of it remembers an earlier one."""
+    for name in ("a.tif", "cover/1.tif"):
+        write(tmp_path / "one" / name)
+        write(tmp_path / "two" / name)
+    source = GeotiffSource(folder=tmp_path / "one", images="*.tif", label_rasters=[tmp_path / "one/cover/*.tif"])
+    assert [len(pair.label.rasters) for pair in source.pairs().pairs] == [1]
+    write(tmp_path / "one/cover/2.tif")
+    other = source.model_copy(update={"label_rasters": (tmp_path / "two/cover/*.tif",)})
+    assert [len(pair.label.rasters) for pair in source.pairs().pairs] == [2]
+    assert [pair.label.rasters for pair in other.pairs().pairs] == [(tmp_path / "two/cover/1.tif",)]
+
+
 def test_nothing_but_the_label_raster(tmp_path):
     write(tmp_path / "cover.tif")
     with pytest.raises(DataError, match="no scene beside the label rasters"):

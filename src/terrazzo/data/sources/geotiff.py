@@ -1,7 +1,6 @@
 """Georeferenced scenes: each with a label of its own, or all with labels that lie anywhere and cover them."""
 
 import glob
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ from pydantic import model_validator
 from terrazzo.data.labels.label import Label
 from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.labels.vector import VectorLabel
-from terrazzo.data.sources.pairing import PairedSource
+from terrazzo.data.sources.pairing import Labeller, PairedSource
 from terrazzo.data.sources.source import Listing, Pair
 from terrazzo.data.sources.vector_labels import SceneVectors
 from terrazzo.errors import DataError
@@ -54,25 +53,28 @@ class GeotiffSource(PairedSource):
         """Whether each scene must have a label file of its own."""
         return not (self.label_rasters or self.label_vectors or self.unlabelled)
 
-    def label_of(self, image: Path) -> Label | None:
-        """Return what labels a scene instead of a label file of its own; None where nothing does.
-
-        Args:
-            image: Absolute path of the scene.
+    def labeller(self) -> Labeller:
+        """Return what finds the labels of scenes that have no label raster of their own.
 
         Raises:
             ConfigError: A word in braces is not known.
             DataError: A label file does not exist.
         """
-        if self._vectors is not None:
-            label = self._vectors.of(image)
-            if label is None and not self.unlabelled:
-                names = ", ".join(map(str, self._vectors.label.vectors))
-                raise DataError(
-                    f"{image}: there is no {names} for it; set data.source.unlabelled to keep scenes without label."
-                )
-            return label
-        return RasterLabel(rasters=self._shared, may_miss=self.unlabelled) if self._shared else None
+        if self.label_vectors is not None:
+            vectors = SceneVectors(self.label_vectors, self.folder, self.images)
+            return lambda image: self._from_vectors(image, vectors)
+        rasters = self._shared_rasters()
+        label = RasterLabel(rasters=rasters, may_miss=self.unlabelled) if rasters else None
+        return lambda _: label
+
+    def _from_vectors(self, image: Path, vectors: SceneVectors) -> Label | None:
+        label = vectors.of(image)
+        if label is None and not self.unlabelled:
+            names = ", ".join(map(str, vectors.label.vectors))
+            raise DataError(
+                f"{image}: there is no {names} for it; set data.source.unlabelled to keep scenes without label."
+            )
+        return label
 
     def pairs(self) -> Listing:
         """List scenes with their labels, opening none of them.
@@ -82,20 +84,14 @@ class GeotiffSource(PairedSource):
             ConfigError: A pattern holds an unknown word.
         """
         listing = super().pairs()
-        shared = {path.resolve() for path in self._shared}
+        shared = {path.resolve() for path in self._shared_rasters()}
         scenes = [pair for pair in listing.pairs if pair.image.resolve() not in shared]
         if not scenes:
             raise DataError(f"{self.folder} holds no scene beside the label rasters.")
         return Listing(tuple(scenes), (*listing.notes, *_bare(scenes)))
 
-    @cached_property
-    def _vectors(self) -> SceneVectors | None:
-        """The vector labels."""
-        return None if self.label_vectors is None else SceneVectors(self.label_vectors, self.folder, self.images)
-
-    @cached_property
-    def _shared(self) -> tuple[Path, ...]:
-        """The label rasters, patterns resolved."""
+    def _shared_rasters(self) -> tuple[Path, ...]:
+        """Return the label rasters, patterns resolved."""
         found: dict[Path, None] = {}
         for path in self.label_rasters:
             named = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207

@@ -1,7 +1,7 @@
 """Which image goes with which label: by patterns, or by the folder names that data sets commonly have."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -14,7 +14,7 @@ from terrazzo.data.sources.pattern import Pattern, raster_files
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
 from terrazzo.errors import DataError
 
-__all__ = ["IMAGE_FOLDERS", "LABEL_FOLDERS", "PairedSource"]
+__all__ = ["IMAGE_FOLDERS", "LABEL_FOLDERS", "Labeller", "PairedSource"]
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 """Names of folders that hold images, in lower case."""
@@ -26,6 +26,9 @@ LABEL_FOLDERS = ("gt", "masks", "mask", "annotations", "labels", "label")
 """Names of folders beside them that hold labels, in lower case."""
 
 Key = tuple[str, ...]
+
+Labeller = Callable[[Path], Label | None]
+"""Returns the label of an image; None where nothing labels it."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,13 @@ class PairedSource(Source):
         """Whether each image must have a label file of its own."""
         return True
 
-    def label_of(self, image: Path) -> Label | None:
-        """Return what labels an image instead of a label file of its own; None where nothing does.
+    def labeller(self) -> Labeller:
+        """Return what finds labels that are no file of one image's own; it is asked with each image's absolute path.
 
-        Args:
-            image: Absolute path.
+        Raises:
+            DataError: A label file does not exist.
         """
-        return None
+        return _nothing
 
     def pairs(self) -> Listing:
         """List images with their labels, opening none of them.
@@ -106,7 +109,8 @@ class PairedSource(Source):
 
     def _join(self, images: Mapping[Key, _Found], others: Sequence[Mapping[Key, _Found]]) -> Listing:
         folder = self.folder.absolute()
-        elsewhere = {key: self.label_of(folder / image.path) for key, image in images.items()}
+        find = self.labeller()
+        elsewhere = {key: find(folder / image.path) for key, image in images.items()}
         # What labels all images may well lie in a folder called labels.
         own = {} if any(elsewhere.values()) else others[0]
         labels = {
@@ -150,6 +154,10 @@ class PairedSource(Source):
             f"{self.folder}: no folder called {names} with {', '.join(LABEL_FOLDERS)} beside it; {seen}. Give the "
             "patterns data.source.images and data.source.labels."
         )
+
+
+def _nothing(_: Path) -> None:
+    """Find no label."""
 
 
 def _by_patterns(
