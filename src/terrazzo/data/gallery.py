@@ -90,7 +90,7 @@ def _picture(prepared: Prepared, row: int) -> UInt8[np.ndarray, "y x 3"]:
     return panel([_reduced(image, Image.Resampling.BOX), _reduced(label, Image.Resampling.NEAREST)])
 
 
-def _reduced(picture: UInt8[np.ndarray, "y x 3"], way: Image.Resampling) -> UInt8[np.ndarray, "y x 3"]:
+def _reduced(picture: UInt8[np.ndarray, "y x 3"], way: Image.Resampling) -> UInt8[np.ndarray, "_ _ 3"]:
     height, width = picture.shape[:2]
     scale = SIDE / max(height, width)
     if scale >= 1:
