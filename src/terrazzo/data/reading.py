@@ -1,27 +1,23 @@
 """Reading windows of images and labels, with files kept open a while and small ones kept decoded.
 
-Training reads windows in random order. A PNG or JPEG can only be decoded from its top, so a small one is decoded whole
-once and kept while there is room; anything tiled is read window by window. The store is one for each process, so that
-nothing of an open file crosses a fork.
+Training reads windows in random order. What the patch store holds is read from there. A PNG or JPEG can only be decoded
+from its top, so a small one is decoded whole once and kept while there is room; anything tiled is read by windows.
 """
 
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from terrazzo.data.area import Area, AreaReader
+from terrazzo.data.area import AreaReader
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes, Decoded
 from terrazzo.data.labels.label import LabelReader
-from terrazzo.data.store_tile import TileFile, TilePixels, Tiles
-from terrazzo.errors import ContractError, DataError
+from terrazzo.data.open_files import file_state, open_files
+from terrazzo.data.store_tile import TilePixels, Tiles
+from terrazzo.errors import ContractError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster, RasterFile
@@ -29,16 +25,8 @@ from terrazzo.geo.warped import Resampling
 
 __all__ = ["ImageFiles", "decode_label", "read_image", "read_patch", "read_target"]
 
-OPEN_FILES = 32
-"""Files that stay open in a process."""
 WHOLE_BYTES = 32 * 2**20
 """Largest decoded size of an untiled file that is kept whole."""
-TILE_FILES = 256
-"""Files of the patch store that stay open in a process: opening one takes half as long as reading a patch from it."""
-KEPT_BYTES = 256 * 2**20
-"""Decoded bytes that a process keeps; where an epoch draws from much more, keeping is in vain."""
-
-Arrays = tuple[Shaped[np.ndarray, "..."], ...]
 Opener = Callable[[Path, Resampling], RasterFile]
 
 
@@ -82,14 +70,14 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
     """
     if entry.tiles is not None and entry.tiles.hold_image(bands):
         return _raster(entry, window, bands, _read_tiles(entry, entry.tiles, window, image=True, label=False))
-    store = _store()
+    store = open_files()
     with store.lock:
         files = ImageFiles(entry, lambda path, resampling: store.file(path, entry, resampling))
         size = entry.height * entry.width * len(bands) * np.dtype(bands.items[0].dtype).itemsize
         if size > WHOLE_BYTES or any(file.block_shape[1] != entry.width for file in files.bands):
             return files.read(window, bands)
         mask = (entry.mask.file,) if entry.mask else ()
-        key = (*(_state(path) for path in (*entry.files, *mask)), entry.mask, entry.stack, bands)
+        key = (*(file_state(path) for path in (*entry.files, *mask)), entry.mask, entry.stack, bands)
         kept = store.get(key)
         if kept is None:
             whole = files.read(entry.grid.whole, bands)
@@ -124,9 +112,9 @@ def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[n
         return np.full((window.height, window.width), classes.ignore, dtype=kind)
     if entry.tiles is not None and entry.tiles.hold_label(classes):
         return _inside(entry, window, classes, _read_tiles(entry, entry.tiles, window, image=False, label=True))
-    store = _store()
+    store = open_files()
     with store.lock:
-        states = tuple(_state(path) for part in (entry.label, entry.area) if part for path in part.files)
+        states = tuple(file_state(path) for part in (entry.label, entry.area) if part for path in part.files)
         # The records are part of the key: one file of shapes serves many images, and one image many areas.
         place = (*states, entry.label, entry.area, entry.crs, entry.transform, entry.height, entry.width)
         label = store.label(place, entry)
@@ -144,7 +132,7 @@ def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[n
 def _read_tiles(entry: ImageEntry, tiles: Tiles, window: Window, *, image: bool, label: bool) -> TilePixels:
     if window.y < 0 or window.x < 0 or window.y + window.height > entry.height or window.x + window.width > entry.width:
         raise ContractError(f"{entry.image}: {window} leaves the image of {entry.height} x {entry.width} pixels.")
-    store = _store()
+    store = open_files()
     with store.lock:
         return store.tiles(tiles).read(window, image=image, label=label)
 
@@ -162,7 +150,7 @@ def _inside(entry: ImageEntry, window: Window, classes: Classes, pixels: TilePix
         raise ContractError(f"{entry.image}: the patch store does not hold its label.")
     if entry.area is None:
         return target
-    store = _store()
+    store = open_files()
     with store.lock:
         inside = store.area(entry, entry.area).inside(window)
     return np.where(inside, target, target.dtype.type(classes.ignore))
@@ -288,101 +276,5 @@ def decode_label(reader: LabelReader, area: AreaReader | None, window: Window, c
     if not inside.any():
         kind = np.uint8 if classes.ignore == 255 else np.uint16
         return Decoded(np.full(inside.shape, classes.ignore, dtype=kind), {})
-    decoded = reader.decode(window, classes)
+    decoded = reader.decode(window, classes, inside)
     return Decoded(np.where(inside, decoded.target, decoded.target.dtype.type(classes.ignore)), decoded.unlisted)
-
-
-@dataclass(frozen=True)
-class _OpenLabel:
-    """A label kept open, and the area that it counts in."""
-
-    reader: LabelReader
-    area: AreaReader | None
-
-
-class _Store:
-    """Open files and decoded arrays of this process, the least recently used dropped first."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self._files: OrderedDict[Hashable, RasterFile] = OrderedDict()
-        self._labels: OrderedDict[Hashable, _OpenLabel] = OrderedDict()
-        self._tiles: OrderedDict[Path, TileFile] = OrderedDict()
-        self._areas: OrderedDict[Hashable, AreaReader] = OrderedDict()
-        self._arrays: OrderedDict[Hashable, Arrays] = OrderedDict()
-        self._bytes = 0
-
-    def file(self, path: Path, entry: ImageEntry, resampling: Resampling) -> RasterFile:
-        """Return the file, opened on an image's grid; a file that has changed on disk is opened again."""
-        key = (_state(path), resampling, entry.crs, entry.transform, entry.height, entry.width)
-        if key not in self._files:
-            self._files[key] = RasterFile(path, onto=entry.grid, resampling=resampling)
-            while len(self._files) > OPEN_FILES:
-                self._files.popitem(last=False)[1].close()
-        self._files.move_to_end(key)
-        return self._files[key]
-
-    def label(self, key: Hashable, entry: ImageEntry) -> _OpenLabel:
-        """Return the label of an image, opened on its grid."""
-        if key not in self._labels and entry.label is not None:
-            area = entry.area.open(entry.grid) if entry.area else None
-            self._labels[key] = _OpenLabel(entry.label.open(entry.grid), area)
-            while len(self._labels) > OPEN_FILES:
-                self._labels.popitem(last=False)[1].reader.close()
-        self._labels.move_to_end(key)
-        return self._labels[key]
-
-    def tiles(self, tiles: Tiles) -> TileFile:
-        """Return a file of the patch store, opened; its name changes with its content."""
-        if tiles.path not in self._tiles:
-            self._tiles[tiles.path] = TileFile(tiles)
-            while len(self._tiles) > TILE_FILES:
-                self._tiles.popitem(last=False)[1].close()
-        self._tiles.move_to_end(tiles.path)
-        return self._tiles[tiles.path]
-
-    def area(self, entry: ImageEntry, area: Area) -> AreaReader:
-        """Return the area of an image, opened on its grid."""
-        states = tuple(_state(path) for path in area.files)
-        key = (*states, area, entry.crs, entry.transform, entry.height, entry.width)
-        if key not in self._areas:
-            self._areas[key] = area.open(entry.grid)
-            while len(self._areas) > OPEN_FILES:
-                self._areas.popitem(last=False)
-        self._areas.move_to_end(key)
-        return self._areas[key]
-
-    def get(self, key: Hashable) -> Arrays | None:
-        """Return kept arrays, or None."""
-        if key in self._arrays:
-            self._arrays.move_to_end(key)
-        return self._arrays.get(key)
-
-    def keep(self, key: Hashable, arrays: Arrays) -> Arrays:
-        """Keep arrays while there is room."""
-        self._arrays[key] = arrays
-        self._bytes += sum(array.nbytes for array in arrays)
-        while self._bytes > KEPT_BYTES and len(self._arrays) > 1:
-            _, dropped = self._arrays.popitem(last=False)
-            self._bytes -= sum(array.nbytes for array in dropped)
-        return arrays
-
-
-_STORES: dict[int, _Store] = {}
-
-
-def _store() -> _Store:
-    """Return this process's store; a forked child begins with an empty one and never touches its parent's files."""
-    pid = os.getpid()
-    if pid not in _STORES:
-        _STORES[pid] = _Store()
-    return _STORES[pid]
-
-
-def _state(path: Path) -> tuple[str, int, int]:
-    """Name a file as it now is: another size or time is another file."""
-    try:
-        facts = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    return str(path), facts.st_size, facts.st_mtime_ns

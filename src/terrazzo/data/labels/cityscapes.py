@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Shaped
+from jaxtyping import Bool, Int32, Shaped
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field, ValidationError
 
@@ -142,14 +142,15 @@ class _NamedReader(LabelReader):
     def _positions(self, window: Window) -> Shaped[np.ndarray, "y x"]:
         raise NotImplementedError
 
-    def decode(self, window: Window, classes: Classes) -> Decoded:
+    def decode(self, window: Window, classes: Classes, inside: Bool[np.ndarray, "y x"] | None = None) -> Decoded:
         """Look up the class of each name that occurs."""
         positions = self._positions(window)
         present = np.flatnonzero(np.bincount(positions.ravel(), minlength=len(self._names)))
         compact = np.zeros(len(self._names), dtype=np.min_scalar_type(len(self._names)))
         compact[present] = np.arange(len(present))
         words = [_word(self._names[position], classes) for position in present]
-        return decode_words(compact[positions], words, (), classes=classes, file=self._file)
+        codes = compact[positions] if inside is None else np.where(inside, compact[positions], len(words))
+        return decode_words(codes, words, (classes.ignore,), classes=classes, file=self._file)
 
 
 class _RasterReader(_NamedReader):

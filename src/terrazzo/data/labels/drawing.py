@@ -6,7 +6,7 @@ Which pixels a shape covers is a matter of `terrazzo.data.labels.shapes`; here t
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 from numpy.typing import DTypeLike
 
 from terrazzo.data.classes import Classes, Decoded
@@ -69,15 +69,17 @@ class DrawnReader(LabelReader):
         numbers = {name: number for number, name in enumerate(self._names)}
         self._drawing = Drawing([(shape, numbers[name]) for shape, name in shapes])
 
-    def decode(self, window: Window, classes: Classes) -> Decoded:
+    def decode(self, window: Window, classes: Classes, inside: Bool[np.ndarray, "y x"] | None = None) -> Decoded:
         """Draw names, and look the visible ones up; what is covered whole by other shapes is never unlisted."""
         try:
             ground = ground_class(self._background, classes)
         except LabelError as error:
             raise LabelError(f"{self._where}: {error}") from error
         count = len(self._names)
-        drawn = self._drawing.draw(window, ground=count, dtype=np.min_scalar_type(count))
-        return decode_words(drawn, self._names, [ground], classes=classes, file=self._where)
+        drawn = self._drawing.draw(window, ground=count, dtype=np.min_scalar_type(count + 1))
+        if inside is not None:
+            drawn[~inside] = count + 1
+        return decode_words(drawn, self._names, [ground, classes.ignore], classes=classes, file=self._where)
 
 
 def ground_class(background: str, classes: Classes) -> int:

@@ -4,6 +4,9 @@ from abc import abstractmethod
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from jaxtyping import Bool
+
 from terrazzo.data.classes import Classes, Decoded
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.record import Component, Table
@@ -31,8 +34,13 @@ class LabelReader:
 
     block_shape: tuple[int, int]
 
-    def decode(self, window: Window, classes: Classes) -> Decoded:
-        """Return class numbers of a window that lies inside the grid; where nothing is labelled, `classes.ignore`.
+    def decode(self, window: Window, classes: Classes, inside: Bool[np.ndarray, "y x"] | None = None) -> Decoded:
+        """Return class numbers of a window; where nothing is labelled, `classes.ignore`.
+
+        Args:
+            window: Pixels, inside the grid.
+            classes: How labels name classes.
+            inside: Pixels that count; others may be anything and are never unlisted. All count if None.
 
         Raises:
             DataError: A file is damaged.

@@ -4,10 +4,12 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+from jaxtyping import Bool
 from pydantic import Field
 
 from terrazzo.data.classes import Classes, Decoded
@@ -80,20 +82,21 @@ class RasterLabelReader(LabelReader):
         self.block_shape = (max(height for height, _ in shapes), max(width for _, width in shapes))
         self.warped = tuple(file.path for file in files if file.warped)
 
-    def decode(self, window: Window, classes: Classes) -> Decoded:
+    def decode(self, window: Window, classes: Classes, inside: Bool[np.ndarray, "y x"] | None = None) -> Decoded:
         """Read a window and look its values or colours up; where no file has a pixel, `classes.ignore`."""
         if len(self._files) == 1 and not self.warped:
             file = self._files[0]
-            return _looked_up(file, file.read(window), classes)
+            raw = file.read(window)
+            return _looked_up(file, raw if inside is None else replace(raw, valid=raw.valid & inside), classes)
         target = np.empty((window.height, window.width), dtype=np.uint8 if classes.ignore == 255 else np.uint16)
         unlisted: Counter[str] = Counter()
         for piece in _pieces(window):
-            decoded = self._merged(piece, classes)
+            decoded = self._merged(piece, classes, None if inside is None else inside[piece.inside(window)])
             target[piece.inside(window)] = decoded.target
             unlisted.update(decoded.unlisted)
         return Decoded(target, dict(unlisted))
 
-    def _merged(self, window: Window, classes: Classes) -> Decoded:
+    def _merged(self, window: Window, classes: Classes, inside: Bool[np.ndarray, "y x"] | None) -> Decoded:
         """Decode a window from all files."""
         kind = np.uint8 if classes.ignore == 255 else np.uint16
         target = np.full((window.height, window.width), classes.ignore, dtype=kind)
@@ -104,6 +107,8 @@ class RasterLabelReader(LabelReader):
         for file in self._files:
             raw, covered = file.read_covered(window)
             covered &= ~said
+            if inside is not None:
+                covered &= inside
             if not covered.any():
                 continue
             raw.valid[~covered] = False

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import shapely
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from terrazzo.data.area import AreaReader
@@ -150,7 +150,7 @@ class VectorLabelReader(LabelReader):
         self._words = words
         self._inside = inside
 
-    def decode(self, window: Window, classes: Classes) -> Decoded:
+    def decode(self, window: Window, classes: Classes, inside: Bool[np.ndarray, "y x"] | None = None) -> Decoded:
         """Burn a window and look its words up; what lies on no pixel, or outside of what was labelled, never counts."""
         try:
             ground = ground_class(self._label.background, classes)
@@ -161,6 +161,8 @@ class VectorLabelReader(LabelReader):
         codes = np.where(burned > 0, burned - 1, count)
         if self._inside is not None:
             codes[~self._inside.inside(window)] = count + 1
+        if inside is not None:
+            codes[~inside] = count + 1
         return decode_words(codes, self._words, (ground, classes.ignore), classes=classes, file=self._label.file)
 
 
