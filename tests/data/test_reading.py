@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from terrazzo.data import reading
+from terrazzo.data import open_files, reading
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.raster import RasterLabel
@@ -176,23 +176,9 @@ def test_truncated_and_missing_files(photo, name):
         _ = read_image(entry, Window(0, 0, 7, 11), RGB), read_target(entry, Window(0, 0, 7, 11), CLASSES)
 
 
-def test_open_files_and_decoded_bytes_stay_bounded(write_photo, monkeypatch):
-    monkeypatch.setattr(reading, "OPEN_FILES", 4)
-    monkeypatch.setattr(reading, "KEPT_BYTES", 1000)
-    monkeypatch.setattr(reading, "_STORES", {})
-    for number in range(12):
-        values = np.full((7, 11, 3), number, dtype=np.uint8)
-        entry = entry_of(write_photo(f"{number}.png", values))
-        assert (read_image(entry, Window(0, 0, 7, 11), RGB).values == number).all()
-    store = reading._store()
-    assert len(store._files) == 4
-    assert store._bytes <= 1000
-    assert store._bytes == sum(array.nbytes for arrays in store._arrays.values() for array in arrays)
-
-
 def test_a_small_photograph_is_decoded_once(photo, monkeypatch):
     calls = []
-    monkeypatch.setattr(reading, "_STORES", {})
+    monkeypatch.setattr(open_files, "_OPEN", {})
     read = reading.ImageFiles.read
     monkeypatch.setattr(reading.ImageFiles, "read", lambda *given: calls.append(1) or read(*given))
     for y in range(6):
@@ -215,13 +201,6 @@ def test_other_processes_read_the_same(photo, method):
     assert queue.get(timeout=60) == np.moveaxis(values, -1, 0).tolist()
     child.join()
     assert child.exitcode == 0
-
-
-def test_a_forked_child_begins_with_a_store_of_its_own(monkeypatch):
-    monkeypatch.setattr(reading, "_STORES", {})
-    parent = reading._store()
-    monkeypatch.setattr(reading.os, "getpid", lambda: -1)
-    assert reading._store() is not parent
 
 
 def test_threads_may_read_at_once(photo):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from terrazzo.data.measuring import ImageFacts
+from terrazzo.data.open_files import file_state
 from terrazzo.data.statistics import Moments
-from terrazzo.errors import DataError
 from terrazzo.storage import atomic_path
 
 __all__ = ["FACTS_FILE", "file_states", "load_facts", "save_facts"]
@@ -25,11 +25,7 @@ def file_states(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
     Raises:
         DataError: A file is missing or cannot be looked at.
     """
-    try:
-        facts = [(str(path), path.stat()) for path in paths]
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from error
-    return [(path, fact.st_size, fact.st_mtime_ns) for path, fact in facts]
+    return [file_state(path) for path in paths]
 
 
 def save_facts(path: Path, facts: Mapping[str, ImageFacts]) -> None:

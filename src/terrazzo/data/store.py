@@ -19,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
-from terrazzo.data.reading import KEPT_BYTES
+from terrazzo.data.open_files import KEPT_BYTES
 from terrazzo.data.store_manifest import (
     MANIFEST_FILE,
     TILES_FOLDER,
