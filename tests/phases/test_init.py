@@ -112,6 +112,7 @@ def mask(seed: int, values: tuple[int, ...] = (0, 1, 2), size: tuple[int, int] =
 
 
 LAYOUTS = {
+    "roles beside labels of the same role": ("tiff/train/{0}.tiff", "tiff/train_labels/{0}.tif", "folder"),
     "folders": ("images/{0}.png", "labels/{0}.png", "folder"),
     "folders by role": ("train/images/{0}.jpg", "train/gt/{0}.png", "folder"),
     "role outside and in": ("train_images/{0}.png", "train_masks/{0}.png", "folder"),
@@ -166,6 +167,26 @@ def test_places_with_folders_of_other_names(tmp_path):
     summary = init(tmp_path / "data", out=tmp_path)
     config, _ = prepared(summary, tmp_path)
     assert config.data.split.regions == {"train": ("Nord", "Ost"), "val": ("West",)}
+
+
+def test_places_below_roles(tmp_path):
+    for role in ("Train", "Val"):
+        for place in ("Rural", "Urban"):
+            for number in range(2):
+                write(tmp_path / "data" / role / place / "images_png" / f"{number}.png", photo(number))
+                write(tmp_path / "data" / role / place / "masks_png" / f"{number}.png", mask(number))
+    summary = init(tmp_path / "data", out=tmp_path)
+    _, data = prepared(summary, tmp_path)
+    assert summary.images == 8
+    assert {role: len(data.catalog.entries(role)) for role in data.catalog.splits} == {"train": 4, "val": 4}
+
+
+def test_files_that_are_left_aside_are_said(tmp_path):
+    for number in range(3):
+        write(tmp_path / "data" / "images" / f"{number}.png", photo(number))
+        write(tmp_path / "data" / "masks" / f"{number}.png", mask(number))
+    write(tmp_path / "data" / "overview.png", photo(9))
+    assert "1 raster file not used, such as overview.png." in init(tmp_path / "data", out=tmp_path).found
 
 
 def test_a_table_with_a_header(tmp_path):

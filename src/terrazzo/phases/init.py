@@ -110,8 +110,15 @@ def _draft(folder: Path) -> tuple[Draft, str]:
         reasons=() if guess is None else guess.reasons,
         survey=looked,
         proposal=propose(looked, above=found.layout.above),
-        notes=found.listing.notes,
+        notes=(*found.listing.notes, *_unused(view, found)),
     ), found.source.name
+
+
+def _unused(view: View, found: Recognised) -> list[str]:
+    """Return a sentence about rasters that the layout leaves aside."""
+    used = {path for pair in found.listing.pairs for path in pair.all_files}
+    left = [path for path in view.rasters if view.folder / path not in used]
+    return [f"{len(left)} raster file{'s' if len(left) > 1 else ''} not used, such as {left[0]}"] if left else []
 
 
 def _target(out: Path | None) -> Path:

@@ -87,22 +87,29 @@ def find_slots(files: Sequence[str]) -> list[Slot]:
 
 
 def _places(paths: Sequence[PurePosixPath]) -> frozenset[str]:
-    """Return the top folders that hold folders of the same names: one for each place, such as `Tile 1`, `Tile 2`."""
+    """Return the first folders, roles aside, that hold folders of the same names: places, as `Tile 1` and `Tile 2`."""
     above: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for path in paths:
-        if len(path.parts) > 2:
-            above[path.parts[1:-1]].add(path.parts[0])
-    shared = [tops for tops in above.values() if len(tops) > 1]
-    return frozenset(top for tops in shared for top in tops if _ROLE.fullmatch(top) is None)
+        number = _first(path)
+        below = path.parts[number + 1 : -1]
+        if below:
+            above[below].add(path.parts[number])
+    return frozenset(top for tops in above.values() if len(tops) > 1 for top in tops)
+
+
+def _first(path: PurePosixPath) -> int:
+    """Return the number of the first folder that says no role."""
+    return next((number for number, part in enumerate(path.parts[:-1]) if _ROLE.fullmatch(part) is None), 0)
 
 
 def _describe(path: PurePosixPath, places: frozenset[str]) -> tuple[str, str, str, Key]:
     """Return the patterns of folder and stem, the suffix, and what makes the file one of its slot."""
     role = region = ""
     parts: list[str] = []
+    first = _first(path)
     for number, part in enumerate(path.parts[:-1]):
         match = _ROLE.fullmatch(part)
-        if number == 0 and part in places:
+        if number == first and part in places:
             region = part
             parts.append("{region}")
         elif match is not None and not role:
