@@ -8,7 +8,7 @@ from PIL import Image
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_points
 
-from terrazzo.data import reading
+from terrazzo.data import open_files, reading
 from terrazzo.data.band_selection import select_bands, with_bands
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.raster import RasterLabel
@@ -47,7 +47,7 @@ def opened(image, *extra, resolution_m=None, collar=None, wanted=None, **pair):
 @pytest.fixture(params=["whole", "by window"])
 def anyhow(request, monkeypatch):
     """Read small files whole, and window by window."""
-    monkeypatch.setattr(reading, "_STORES", {})
+    monkeypatch.setattr(open_files, "_OPEN", {})
     if request.param == "by window":
         monkeypatch.setattr(reading, "WHOLE_BYTES", 0)
 
