@@ -23,9 +23,9 @@ def verify(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Look at every image and label, and tell what is wrong and what to do.
+    """Look at every file of the data, and tell what is wrong.
 
-    Decodes every file whole, finds pictures and places that two splits share, labels that lie beside their image, and
+    Decodes images and labels whole, says what to do, finds pictures and places that two splits share, labels that lie beside their image, and
     bands that differ. Ends with status 1 where there are errors.
     """
     with Session("verify", as_json=as_json, debug=debug) as session:

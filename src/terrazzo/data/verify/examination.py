@@ -135,6 +135,8 @@ class _Look:
                 faults = LabelFaults(opened.enter_context(entry.label.open(entry.grid)), area, self._classes)
             for strip in strips(entry.grid.whole, files.block_shape[0], row_bytes=_row_bytes(entry, self._bands)):
                 self._add(strip, files, faults)
+            if faults is not None and self._decoded["label"]:
+                faults.locate()
         whole = self._decoded["image"]
         if whole:
             self._about_values()

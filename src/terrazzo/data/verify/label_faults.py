@@ -36,6 +36,7 @@ class LabelFaults:
         self._classes = classes if not self._strict else classes.model_copy(update={"unlisted": "ignore"})
         self._pixels = np.zeros(len(classes), dtype=np.int64)
         self._unlisted: Counter[str] = Counter()
+        self._strips: dict[str, Window] = {}
         self._places: dict[str, tuple[int, int]] = {}
         self._missing = 0
         self._first_missing: tuple[int, int] | None = None
@@ -55,8 +56,7 @@ class LabelFaults:
         decoded = decode_label(self._reader, self._area, strip, self._classes)
         for text, count in decoded.unlisted.items():
             self._unlisted[text] += count
-            if text not in self._places and len(self._places) < TOLD:
-                self._places[text] = self._first_place(text, strip)
+            self._strips.setdefault(text, strip)
         return decoded.target
 
     def count(self, strip: Window, target: Shaped[np.ndarray, "y x"], valid: Bool[np.ndarray, "y x"]) -> None:
@@ -75,6 +75,11 @@ class LabelFaults:
             return
         for number in range(len(self._pixels)):
             self._pixels[number] += np.count_nonzero(target == number)
+
+    def locate(self) -> None:
+        """Search the first pixel of what will be told, while the label is still open."""
+        for text, _ in self._unlisted.most_common(TOLD):
+            self._places[text] = self._first_place(text, self._strips[text])
 
     def findings(self, file: str) -> list[Finding]:
         """Return what is wrong with the label.
