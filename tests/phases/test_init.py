@@ -1,5 +1,6 @@
 """`init`: what it makes of folders, and that what it writes is prepared as it stands."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -179,6 +180,21 @@ def test_places_below_roles(tmp_path):
     _, data = prepared(summary, tmp_path)
     assert summary.images == 8
     assert {role: len(data.catalog.entries(role)) for role in data.catalog.splits} == {"train": 4, "val": 4}
+
+
+def test_a_sentinel_product_with_one_label(tmp_path):
+    place = Path(__file__).parents[1] / "data" / "sources" / "safe_products.py"
+    spec = importlib.util.spec_from_file_location("safe_products", place)
+    products = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(products)
+    products.write_product(tmp_path / "data")
+    ten = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    write(tmp_path / "data" / "label.tif", mask(0, size=(24, 24)), transform=ten)
+    summary = init(tmp_path / "data", out=tmp_path)
+    assert (summary.source, summary.images, len(summary.bands)) == ("safe", 1, 12)
+    _, data = prepared(summary, tmp_path)
+    # 60 m are six by six pixels of 10 m: the missing corner of the coarsest band is missing in all.
+    assert sum(sum(counts) for counts in data.pixel_counts.values()) <= 24 * 24 - 36
 
 
 def test_files_that_are_left_aside_are_said(tmp_path):

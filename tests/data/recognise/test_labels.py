@@ -8,6 +8,7 @@ from terrazzo.data.classes import Classes
 from terrazzo.data.recognise.content import LabelContent
 from terrazzo.data.recognise.labels import guess_classes
 from terrazzo.data.recognise.sidecars import Named
+from terrazzo.errors import DataError
 
 BLACK, WHITE, RED, BLUE = (0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 0, 255)
 
@@ -47,6 +48,12 @@ def test_values_without_names():
     classes, reasons = by_value(0, 2, 7)
     assert classes.names == ("class_0", "class_2", "class_7")
     assert "rename" in reasons[0]
+
+
+def test_numbers_of_objects_are_no_classes():
+    with pytest.raises(DataError, match=r"labels hold 256 different values, such as 556, .* numbers of objects"):
+        by_value(*range(301, 557))
+    assert len(by_value(*range(301, 556))[0]) == 255
 
 
 def test_255_beside_other_values_is_ignored():

@@ -9,8 +9,12 @@ from terrazzo.data.colours import hexadecimal
 from terrazzo.data.recognise.content import MOST_VALUES, Colour, LabelContent, words_of
 from terrazzo.data.recognise.known_colours import KNOWN, KnownColours
 from terrazzo.data.recognise.sidecars import Named
+from terrazzo.errors import DataError
 
 __all__ = ["ClassGuess", "guess_classes", "thing_in"]
+
+MOST_CLASSES = 255
+"""Values that are taken for classes where nothing names them."""
 
 Settings = dict[str, object]
 
@@ -61,6 +65,9 @@ def guess_classes(
         names: What files beside them say, the nearest first.
         path_words: Names of folders and label files, where a word such as "roads" names the one class of binary labels.
         whole: Whether the sample is all labels, so that a value that was not seen is an error later.
+
+    Raises:
+        DataError: There are too many values for classes, and nothing names them.
     """
     by_colour = content.several_bands
     draft = _by_colours(content, names, path_words) if by_colour else _by_values(content, names, path_words)
@@ -75,7 +82,7 @@ def guess_classes(
 
 def _by_values(content: LabelContent, names: Sequence[tuple[str, tuple[Named, ...]]], path_words: str) -> _Draft:
     found = content.values
-    if len(found) > MOST_VALUES and _mostly(found, lambda value: value <= 16 or value >= 239):
+    if len(found) > MOST_VALUES and _mostly(found, lambda value: 0 <= value <= 16 or 239 <= value <= 255):
         reason = f"labels hold {len(found)} values around 0 and 255, as compression leaves them, so they are binarised"
         return _Draft(_binary(path_words, 255), (reason,), extra={"match": "binarise"})
     for path, named in names:
@@ -90,6 +97,11 @@ def _by_values(content: LabelContent, names: Sequence[tuple[str, tuple[Named, ..
         )
     if len(values) == 1:
         values = sorted({0 if values[0] else 1, *values})
+    if len(values) > MOST_CLASSES:
+        raise DataError(
+            f"labels hold {len(values)} different values, such as {values[-1]}, which nothing names: they look like "
+            "numbers of objects, not like classes. Write data.classes by hand, or name the values in classes.txt."
+        )
     colours = _palette(content, values)
     items = tuple({"name": f"class_{value}", "values": [value], **colours.get(value, {})} for value in values)
     return _Draft(items, ("no file names the classes, so they are called by their values; rename them",), ignored)
