@@ -77,6 +77,7 @@ def test_what_came_near_is_told(tmp_path, write, photo, stripes):
 def test_xml_that_is_no_annotation_is_left_alone(tmp_path, write, photo):
     write("a.png", photo())
     (tmp_path / "notes.xml").write_text("<notes/>", encoding="utf-8")
+    (tmp_path / "gone.xml").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError) as caught:
         recognise(View.of(tmp_path))
     assert "CVAT for images (notes.xml)" not in str(caught.value)

@@ -121,8 +121,11 @@ def _cvat(view: View) -> Iterator[Layout]:
     for path in sorted(view.ending(".xml"), key=lambda path: path.count("/")):
         if path.lower().endswith(".aux.xml"):
             continue
-        with (view.folder / path).open("rb") as file:
-            head = file.read(4096)
+        try:
+            with (view.folder / path).open("rb") as file:
+                head = file.read(4096)
+        except OSError:
+            continue
         if b"<annotations" in head:
             settings: dict[str, object] = {"name": "cvat", "folder": view.folder, "annotations": [path]}
             yield Layout(f"CVAT for images ({path})", settings, above=True)
