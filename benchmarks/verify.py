@@ -3,9 +3,9 @@
 Integrity (every file decoded, labels looked up) takes at most 1.3 times as long as decoding images and labels on all
 cores; with duplicates and shifts at most 2 times. Peak memory with all images is at most 1.2 times that with a fifth.
 
-Usage: python benchmarks/verify.py [--images 1000] [--workers 0] [--keep FOLDER]
+Usage: python benchmarks/verify.py [--images 1000] [--format jpg|png] [--workers 0] [--keep FOLDER]
 
-The images are JPEG photographs with PNG labels, generated; each measurement is its own process, the best of two counts.
+The images are JPEG (or PNG) photographs with PNG labels, generated; each measurement is its own process, the best of two counts.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SIDE = 1024
 CLASSES = ["field", "forest", "water", "road", "building"]
 
 
-def write_pair(folder: Path, number: int) -> None:
+def write_pair(folder: Path, number: int, suffix: str) -> None:
     """Write a photograph of patches of land with grain, and its label."""
     generator = np.random.default_rng(number)
     coarse = zoom(gaussian_filter(generator.normal(size=(96, 96)), 2), SIDE / 96, order=1)
@@ -38,7 +38,8 @@ def write_pair(folder: Path, number: int) -> None:
     image = np.clip(colours[label] + grain, 0, 255).astype(np.uint8)
     speckled = generator.random((SIDE, SIDE)) < 0.01
     label[speckled] = generator.integers(0, len(CLASSES), int(speckled.sum()))
-    Image.fromarray(image).save(folder / "images" / f"{number:05d}.jpg", quality=90)
+    settings = {"quality": 90} if suffix == ".jpg" else {}
+    Image.fromarray(image).save(folder / "images" / f"{number:05d}{suffix}", **settings)
     Image.fromarray(label).save(folder / "gt" / f"{number:05d}.png")
 
 
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=0, help="threads; 0 takes all cores")
     parser.add_argument("--keep", type=Path, help="folder for the images; those that lie there already are used")
+    parser.add_argument("--format", choices=["jpg", "png"], default="jpg", help="of the photographs")
     parser.add_argument("--one", choices=list(WAYS), help=argparse.SUPPRESS)
     given = parser.parse_args()
     workers = given.workers or len(os.sched_getaffinity(0))
@@ -116,13 +118,13 @@ def main() -> None:
             (folder / kind).mkdir(parents=True, exist_ok=True)
         missing = [number for number in range(given.images) if not (folder / "gt" / f"{number:05d}.png").is_file()]
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(lambda number: write_pair(folder, number), missing))
+            list(pool.map(lambda number: write_pair(folder, number, f".{given.format}"), missing))
         few = max(given.images // 5, 1)
         rounds = {way: [measured(way, folder, given.images, workers) for _ in range(2)] for way in WAYS}
         best = {way: min(seconds for seconds, _ in found) for way, found in rounds.items()}
         peak = max(memory for _, memory in rounds["all"])
         small = measured("all", folder, few, workers)[1]
-    print(f"{given.images} images of {SIDE} x {SIDE}, {workers} threads")
+    print(f"{given.images} images of {SIDE} x {SIDE} ({given.format} and png), {workers} threads")
     print(f"decoding images and labels:      {best['decode']:7.1f} s")
     for way, title, bar in (("integrity", "integrity", 1.3), ("all", "with duplicates and shifts", 2.0)):
         ratio = best[way] / best["decode"]

@@ -25,8 +25,8 @@ def verify(
 ) -> None:
     """Look at every file of the data, and tell what is wrong.
 
-    Decodes images and labels whole, says what to do, finds pictures and places that two splits share, labels that lie beside their image, and
-    bands that differ. Ends with status 1 where there are errors.
+    Decodes images and labels whole, says what to do, and finds pictures and places that two splits share, labels that
+    lie beside their image, and bands that differ. Ends with status 1 where there are errors.
     """
     with Session("verify", as_json=as_json, debug=debug) as session:
         from terrazzo.phases import verify as verify_run

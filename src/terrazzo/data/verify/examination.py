@@ -132,7 +132,8 @@ class _Look:
             files = opened.enter_context(ImageFiles(entry))
             if entry.label is not None:
                 area = entry.area.open(entry.grid) if entry.area else None
-                faults = LabelFaults(opened.enter_context(entry.label.open(entry.grid)), area, self._classes)
+                reader = opened.enter_context(entry.label.open(entry.grid))
+                faults = LabelFaults(reader, area, self._classes, counts="classes" in self._checks)
             for strip in strips(entry.grid.whole, files.block_shape[0], row_bytes=_row_bytes(entry, self._bands)):
                 self._add(strip, files, faults)
             if faults is not None and self._decoded["label"]:
@@ -193,8 +194,14 @@ class _Look:
             self._moments.add(raster.values[:, *few], raster.valid[few])
         everywhere = bool(raster.valid.all())
         self._valid += raster.valid.size if everywhere else int(raster.valid.sum())
+        if self._range is not None and self._range[0] != self._range[1]:
+            return
         measured = raster.values if everywhere else raster.values[:, raster.valid]
-        if measured.size and (self._range is None or self._range[0] == self._range[1]):
+        if measured.size:
+            # A few pixels mostly show that an image is not of one value, and spare a look at all.
+            few_pixels = measured.ravel()[:: max(measured.size // 1000, 1)]
+            if few_pixels.min() < few_pixels.max():
+                measured = few_pixels
             ends = (float(measured.min()), float(measured.max()))
             known = self._range or ends
             self._range = min(known[0], ends[0]), max(known[1], ends[1])

@@ -27,9 +27,12 @@ class LabelFaults:
         reader: The open label.
         area: The part of the image that counts.
         classes: How labels name classes.
+        counts: Count the pixels of each class, not only whether there are any.
     """
 
-    def __init__(self, reader: LabelReader, area: AreaReader | None, classes: Classes) -> None:
+    def __init__(self, reader: LabelReader, area: AreaReader | None, classes: Classes, *, counts: bool) -> None:
+        self._counts = counts
+        self._labelled = False
         self._reader = reader
         self._area = area
         self._strict = classes.unlisted == "error"
@@ -43,8 +46,8 @@ class LabelFaults:
 
     @property
     def class_pixels(self) -> tuple[int, ...]:
-        """Labelled and valid pixels of each class."""
-        return tuple(int(count) for count in self._pixels)
+        """Labelled and valid pixels of each class; empty where they were not counted."""
+        return tuple(int(count) for count in self._pixels) if self._counts else ()
 
     def decode(self, strip: Window) -> Shaped[np.ndarray, "y x"]:
         """Return the classes of a strip; what no class lists is counted, and ignored.
@@ -70,11 +73,15 @@ class LabelFaults:
                     y, x = np.unravel_index(int(lost.argmax()), lost.shape)
                     self._first_missing = strip.y + int(y), strip.x + int(x)
             target = np.where(valid, target, target.dtype.type(ignore))
+        if not self._counts:
+            self._labelled = self._labelled or bool((target != ignore).any())
+            return
         if len(self._pixels) > COMPARED:
             self._pixels += np.bincount(target.ravel(), minlength=len(self._pixels))[: len(self._pixels)]
-            return
-        for number in range(len(self._pixels)):
-            self._pixels[number] += np.count_nonzero(target == number)
+        else:
+            for number in range(len(self._pixels)):
+                self._pixels[number] += np.count_nonzero(target == number)
+        self._labelled = bool(self._pixels.any())
 
     def locate(self) -> None:
         """Search the first pixel of what will be told, while the label is still open."""
@@ -95,7 +102,7 @@ class LabelFaults:
             y, x = self._first_missing
             what = f"{self._missing} labelled pixels lie where the image holds nothing, the first at y {y}, x {x}"
             found.append(Finding(file, "warning", "nodata", what, "check nodata and masks; these pixels are ignored"))
-        if not self._pixels.any() and not self._unlisted:
+        if not self._labelled and not self._unlisted:
             what = "no pixel has a class: all are ignored or lie where the image holds nothing"
             found.append(
                 Finding(file, "warning", "unlabelled", what, "check the ignored values, or leave the pair out")

@@ -106,15 +106,20 @@ def _by_block(
 ) -> Float32[np.ndarray, "block down right"]:
     """Return for each block with borders the correlation at each move, from -reach to reach along both axes."""
     height, width = (math.ceil(length / BLOCKS) for length in borders.shape)
-    padded = np.pad(edges, ((reach, reach + height * BLOCKS), (reach, reach + width * BLOCKS)))
-    whole = np.pad(borders, ((0, height * BLOCKS), (0, width * BLOCKS)))
-    tall, wide = height + 2 * reach, width + 2 * reach
-    corners = [(row * height, column * width) for row in range(BLOCKS) for column in range(BLOCKS)]
-    parts = np.stack([whole[y : y + height, x : x + width] for y, x in corners])
-    around = np.stack([padded[y : y + tall, x : x + wide] for y, x in corners])
+    shape = (next_fast_len(height + 2 * reach, real=True), next_fast_len(width + 2 * reach, real=True))
+    parts = np.zeros((BLOCKS * BLOCKS, *shape), dtype=np.float32)
+    around = np.zeros_like(parts)
+    for number in range(BLOCKS * BLOCKS):
+        y, x = number // BLOCKS * height, number % BLOCKS * width
+        part = borders[y : y + height, x : x + width]
+        parts[number, : part.shape[0], : part.shape[1]] = part
+        # What the block's borders may meet begins `reach` cells before it; beyond the image there are no edges.
+        top, left = max(y - reach, 0), max(x - reach, 0)
+        near = edges[top : y + height + reach, left : x + width + reach]
+        down, right = top - (y - reach), left - (x - reach)
+        around[number, down : down + near.shape[0], right : right + near.shape[1]] = near
     kept = parts.any(axis=(1, 2)) & around.any(axis=(1, 2))
-    shape = (next_fast_len(tall, real=True), next_fast_len(wide, real=True))
-    product = np.conj(rfft2(parts[kept], s=shape)) * rfft2(around[kept], s=shape)
+    product = np.conj(rfft2(parts[kept])) * rfft2(around[kept])
     moves: Float32[np.ndarray, "block down right"] = irfft2(product, s=shape)[:, : 2 * reach + 1, : 2 * reach + 1]
     return moves
 
