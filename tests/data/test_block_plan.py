@@ -80,3 +80,8 @@ def test_pixels_count_as_in_the_median_image():
 def test_metres_without_a_system():
     with pytest.raises(DataError, match="size_pixels"):
         plan_blocks([image("a", "EPSG:32632"), image("b", None)], BlockSettings(size_m=5))
+
+
+def test_an_image_that_lies_nowhere_is_named():
+    with pytest.raises(DataError, match=r"/a\.tif: its centre has latitude .* no place on Earth"):
+        plan_blocks([image("a", "EPSG:4326", 500_000, 5_000_000)], BlockSettings(size_m=1000))

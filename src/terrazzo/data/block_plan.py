@@ -87,6 +87,8 @@ def plan_blocks(entries: Sequence[ImageEntry], settings: BlockSettings) -> Block
                     f"{entry.image} has no coordinate reference system, so blocks in metres cannot be laid over it; "
                     "give data.split.blocks.size_pixels."
                 )
+    for entry in entries:
+        _require_place(entry)
     grids = [entry.grid for entry in entries if entry.crs is not None]
     if not grids:
         return BlockPlan(settings, "", "pixels of each image", 0.0, 0.0, 0.0)
@@ -99,6 +101,21 @@ def plan_blocks(entries: Sequence[ImageEntry], settings: BlockSettings) -> Block
     size_m = settings.size_m if settings.size_m is not None else (settings.size_pixels or 1) * metres
     guard_m = (settings.guard_m or 0.0) + (settings.guard_pixels or 0) * metres
     return BlockPlan(settings, crs.to_wkt(), name, size_m / unit, guard_m / unit, size_m)
+
+
+def _require_place(entry: ImageEntry) -> None:
+    """Refuse an image that lies nowhere on Earth, by name."""
+    if entry.crs is None or entry.grid.crs is None or not (entry.grid.crs.is_geographic or entry.grid.crs.is_projected):
+        return
+    try:
+        lat, lon = _middle(entry.grid)
+    except DataError as error:
+        raise DataError(f"{entry.image}: {error}") from error
+    if not (abs(lat) <= 90 and abs(lon) <= 360):
+        raise DataError(
+            f"{entry.image}: its centre has latitude {lat:g} and longitude {lon:g}, which is no place on Earth; its "
+            "transform or its coordinate reference system is wrong."
+        )
 
 
 def _chosen(grids: Sequence[Grid], wanted: str | None) -> tuple[CRS, str]:
