@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 QUICK = ("startup.py", "train_overhead.py", "demo_forest.py", "kill_training.py")
-LONG = ("dubai.py", "label_memory.py", "predict_memory.py", "camvid.py")
+LONG = ("prepare.py", "patches.py", "dubai.py", "label_memory.py", "predict_memory.py", "camvid.py")
 
 
 def main() -> int:

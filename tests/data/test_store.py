@@ -304,7 +304,7 @@ def test_auto_writes_where_images_are_too_many_for_memory(tmp_path, monkeypatch)
     auto.write()
     assert auto.ready()
     assert not (folder / TILES_FOLDER).exists()
-    monkeypatch.setattr(store_module, "KEPT_BYTES", 2 * 300 * 400 * 4 - 1)
+    monkeypatch.setattr(store_plan, "KEPT_BYTES", 2 * 300 * 400 * 4 - 1)
     assert not auto.ready()
     auto.write()
     assert auto.ready()
@@ -313,7 +313,7 @@ def test_auto_writes_where_images_are_too_many_for_memory(tmp_path, monkeypatch)
 
 def test_auto_leaves_a_small_disk_alone_and_says_so(tmp_path, monkeypatch):
     entries, folder = images_of(tmp_path, 2), tmp_path / "prepared"
-    monkeypatch.setattr(store_module, "KEPT_BYTES", 0)
+    monkeypatch.setattr(store_plan, "KEPT_BYTES", 0)
     monkeypatch.setattr(store_module, "_free", lambda _: 4 * 2**20)
     auto = store_of(folder, entries, "auto")
     said = []

@@ -12,7 +12,7 @@ from terrazzo.data import store_plan
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.raster import RasterLabel
-from terrazzo.data.store_plan import decoded_bytes, plan_tiles
+from terrazzo.data.store_plan import exceeds_memory, plan_tiles
 from terrazzo.data.validity import ValidityMask
 from terrazzo.geo.bands import Band, Bands
 
@@ -112,8 +112,18 @@ def test_a_name_follows_what_decides_the_content(write_photo, tmp_path):
     assert len(others | {first}) == 6
 
 
-def test_decoded_bytes_count_a_divided_image_once(tmp_path):
+def test_what_a_process_cannot_keep(tmp_path, monkeypatch):
     bands = Bands(items=(Band(name="one", dtype="uint16"), Band(name="two", dtype="uint16")))
     entry = entry_of(tmp_path / "a.tif", None, (10, 20))
     other = replace(entry, image_id="other", image=tmp_path / "b.tif")
-    assert decoded_bytes([entry, replace(entry, image_id="i#val"), other], bands) == 2 * 10 * 20 * 5
+    part = replace(entry, image_id="i#val")
+    one = 10 * 20 * 5
+    monkeypatch.setattr(store_plan, "WHOLE_BYTES", one)
+    monkeypatch.setattr(store_plan, "KEPT_BYTES", 2 * one)
+    assert not exceeds_memory([], bands)
+    assert not exceeds_memory([entry, part, other], bands)
+    monkeypatch.setattr(store_plan, "KEPT_BYTES", 2 * one - 1)
+    assert exceeds_memory([entry, part, other], bands)
+    assert not exceeds_memory([entry, part], bands)
+    monkeypatch.setattr(store_plan, "WHOLE_BYTES", one - 1)
+    assert exceeds_memory([entry], bands)

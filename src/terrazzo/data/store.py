@@ -19,7 +19,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
-from terrazzo.data.open_files import KEPT_BYTES
 from terrazzo.data.store_manifest import (
     MANIFEST_FILE,
     TILES_FOLDER,
@@ -27,7 +26,7 @@ from terrazzo.data.store_manifest import (
     StoreManifest,
     load_manifest,
 )
-from terrazzo.data.store_plan import Store, decoded_bytes, plan_tiles, threads
+from terrazzo.data.store_plan import Store, exceeds_memory, plan_tiles, threads
 from terrazzo.data.store_writing import LAYOUT_TAG, TileJob, write_tiles
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.quiet import without_warnings
@@ -119,10 +118,8 @@ class TileStore:
         _remove(self._tiles / name for name in _names(self._tiles) if name not in files)
 
     def _wanted(self) -> bool:
-        """Return whether images have to be looked at: what fits into each process's memory needs no tiles."""
-        if self.store == "auto":
-            return decoded_bytes(self.entries, self.bands) > KEPT_BYTES
-        return self.store == "tiles"
+        """Return whether images have to be looked at: what a process keeps decoded needs no tiles."""
+        return self.store == "tiles" or (self.store == "auto" and exceeds_memory(self.entries, self.bands))
 
     def _write(self, jobs: Sequence[TileJob], needed: int, listener: Listener) -> None:
         if not jobs:

@@ -12,13 +12,14 @@ from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.facts import file_states
 from terrazzo.data.labels.raster import RasterLabel
-from terrazzo.data.reading import ImageFiles
+from terrazzo.data.open_files import KEPT_BYTES
+from terrazzo.data.reading import WHOLE_BYTES, ImageFiles
 from terrazzo.data.store_writing import TileJob
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.raster import RasterFile
 from terrazzo.storage import fingerprint
 
-__all__ = ["LARGEST_BLOCK", "LARGEST_MULTIPLE", "Store", "decoded_bytes", "plan_tiles", "threads"]
+__all__ = ["LARGEST_BLOCK", "LARGEST_MULTIPLE", "Store", "exceeds_memory", "plan_tiles", "threads"]
 
 Store = Literal["auto", "original", "tiles"]
 
@@ -62,10 +63,16 @@ def plan_tiles(
     return {image_id: found for image_id, found in jobs.items() if found is not None}
 
 
-def decoded_bytes(entries: Sequence[ImageEntry], bands: Bands) -> int:
-    """Return the size of all images and labels without compression; parts of one divided image count once."""
+def exceeds_memory(entries: Sequence[ImageEntry], bands: Bands) -> bool:
+    """Return whether a process cannot keep what it reads: an image is too large for that, or all together are.
+
+    Args:
+        entries: Images; parts of one divided image count once.
+        bands: Bands that are used; a label is counted as one byte a pixel.
+    """
     pixel = sum(np.dtype(band.dtype).itemsize for band in bands) + 1
-    return sum({entry.files: entry.height * entry.width * pixel for entry in entries}.values())
+    sizes = {entry.files: entry.height * entry.width * pixel for entry in entries}.values()
+    return max(sizes, default=0) > WHOLE_BYTES or sum(sizes) > KEPT_BYTES
 
 
 def threads() -> int:
