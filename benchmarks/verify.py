@@ -5,7 +5,8 @@ cores; with duplicates and shifts at most 2 times. Peak memory with all images i
 
 Usage: python benchmarks/verify.py [--images 1000] [--format jpg|png] [--workers 0] [--keep FOLDER]
 
-The images are JPEG (or PNG) photographs with PNG labels, generated; each measurement is its own process, the best of two counts.
+The images are JPEG (or PNG) photographs with PNG labels, generated. Each measurement is a process of its own, and the
+best of two counts.
 """
 
 import argparse
