@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from terrazzo.config import load_config
-from terrazzo.data.picture import colour_target, panel, true_colour, write_png
+from terrazzo.data.pictures.picture import colour_target, panel, true_colour, write_png
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import RasterFile
 

@@ -9,8 +9,8 @@ from terrazzo.data import open_files
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.reading import read_image
-from terrazzo.data.store import TileStore
-from terrazzo.data.store_manifest import with_tiles
+from terrazzo.data.store.manifest import with_tiles
+from terrazzo.data.store.store import TileStore
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.grid import Window

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from terrazzo.data.settings import DataSettings
-from terrazzo.data.validation_sets import validation_sets
+from terrazzo.data.splitting.validation_sets import validation_sets
 from terrazzo.training.settings import TrainSettings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "splits.md").read_text(encoding="utf-8")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from terrazzo.data import store, store_plan
 from terrazzo.data.open_files import KEPT_BYTES
 from terrazzo.data.reading import WHOLE_BYTES
 from terrazzo.data.settings import PrepareSettings
-from terrazzo.data.store_tile import TILE
+from terrazzo.data.store import store, store_plan
+from terrazzo.data.store.tile import TILE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tile-store.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import pytest
 from terrazzo.config import RunConfig, list_recipes, load_config
 from terrazzo.config.files import recipe_file
 from terrazzo.data.colours import hexadecimal
-from terrazzo.data.splits import assign_splits
+from terrazzo.data.splitting.splits import assign_splits
 from terrazzo.data.synthetic import landscape
 
 

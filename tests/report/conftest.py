@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terrazzo.data.picture import write_png
+from terrazzo.data.pictures.picture import write_png
 
 MakeRun = Callable[..., Path]
 

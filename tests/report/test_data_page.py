@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from terrazzo.data.picture import write_png
+from terrazzo.data.pictures.picture import write_png
 from terrazzo.report.contents import RunContents, read_run
 from terrazzo.report.data_page import findings_part, map_part, samples_part
 from terrazzo.report.html import join

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from terrazzo.data.picture import write_png
+from terrazzo.data.pictures.picture import write_png
 from terrazzo.report import pictures
 from terrazzo.report.pictures import WIDEST, embedded, picture
 

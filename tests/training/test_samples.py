@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from terrazzo.data.picture import RIGHT, WRONG
+from terrazzo.data.pictures.picture import RIGHT, WRONG
 from terrazzo.models.architecture import Network
 from terrazzo.models.output import Output
 from terrazzo.training.evaluation import Examination

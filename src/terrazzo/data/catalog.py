@@ -11,9 +11,9 @@ import pandas as pd
 from affine import Affine
 from rasterio.crs import CRS
 
-from terrazzo.data.area import AREAS, Area
+from terrazzo.data.areas.area import AREAS, Area
 from terrazzo.data.labels.label import LABELS, Label
-from terrazzo.data.store_tile import Tiles
+from terrazzo.data.store.tile import Tiles
 from terrazzo.data.validity import ValidityMask
 from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.grid import Grid

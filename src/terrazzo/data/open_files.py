@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from terrazzo.data.area import Area, AreaReader
+from terrazzo.data.areas.area import Area, AreaReader
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.labels.label import LabelReader
-from terrazzo.data.store_tile import TileFile, Tiles
+from terrazzo.data.store.tile import TileFile, Tiles
 from terrazzo.errors import DataError
 from terrazzo.geo.raster import RasterFile
 from terrazzo.geo.warped import Resampling

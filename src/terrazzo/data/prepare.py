@@ -12,10 +12,8 @@ import pandas as pd
 
 from terrazzo.data.band_selection import select_bands, with_bands
 from terrazzo.data.catalog import Catalog, ImageEntry
-from terrazzo.data.dividing import divide
 from terrazzo.data.facts import FACTS_FILE, file_states, load_facts, save_facts
 from terrazzo.data.findings import count_roles, find_warnings, require_listed
-from terrazzo.data.folds import assign_folds
 from terrazzo.data.labels.vector_check import check_vectors
 from terrazzo.data.measuring import ImageFacts, measure_image
 from terrazzo.data.patches import Patch, PatchIndex, cut
@@ -23,12 +21,14 @@ from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepare
 from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings
 from terrazzo.data.sources.headers import Header, header_notes, read_header
 from terrazzo.data.sources.source import Pair
-from terrazzo.data.split_table import SPLITS_FILE, write_splits
-from terrazzo.data.splits import assign_splits
+from terrazzo.data.splitting.dividing import divide
+from terrazzo.data.splitting.folds import assign_folds
+from terrazzo.data.splitting.splits import assign_splits
+from terrazzo.data.splitting.table import SPLITS_FILE, write_splits
+from terrazzo.data.splitting.validation_sets import SET_PREFIX, list_set, shared_images, validation_sets
 from terrazzo.data.statistics import Moments, merge, normalisation_of
-from terrazzo.data.store import TileStore
-from terrazzo.data.store_plan import Store
-from terrazzo.data.validation_sets import SET_PREFIX, list_set, shared_images, validation_sets
+from terrazzo.data.store.plan import Store
+from terrazzo.data.store.store import TileStore
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.progress import Listener, Progress, silent

@@ -11,7 +11,7 @@ from terrazzo.data.catalog import Catalog
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import PatchIndex
-from terrazzo.data.store_manifest import with_tiles
+from terrazzo.data.store.manifest import with_tiles
 from terrazzo.errors import DataError, StorageError
 from terrazzo.geo.bands import Bands
 from terrazzo.storage import fingerprint, hash_file, read_json, write_json

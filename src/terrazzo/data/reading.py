@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from terrazzo.data.area import AreaReader
+from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes, Decoded
 from terrazzo.data.labels.label import LabelReader
 from terrazzo.data.open_files import file_state, open_files
-from terrazzo.data.store_tile import TilePixels, Tiles
+from terrazzo.data.store.tile import TilePixels, Tiles
 from terrazzo.errors import ContractError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window

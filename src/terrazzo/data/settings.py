@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.sources.source import SOURCES, Source
-from terrazzo.data.split_settings import (
+from terrazzo.data.splitting.settings import (
     BlockSettings,
     FoldSettings,
     PolygonSettings,

@@ -8,7 +8,7 @@ import numpy as np
 
 from terrazzo.config import load_config
 from terrazzo.data.classes import Classes
-from terrazzo.data.picture import colour_target, panel, true_colour, write_png
+from terrazzo.data.pictures.picture import colour_target, panel, true_colour, write_png
 from terrazzo.data.synthetic.scenes import write_landscape
 from terrazzo.geo.raster import RasterFile
 from terrazzo.phases.run import run

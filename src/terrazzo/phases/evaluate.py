@@ -10,7 +10,7 @@ import torch
 
 from terrazzo.bundle import Bundle
 from terrazzo.config import RunConfig, load_config
-from terrazzo.data.picture import write_png
+from terrazzo.data.pictures.picture import write_png
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import PREPARED_FILE, Prepared
 from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings, SplitSettings

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from terrazzo.config import RunConfig
-from terrazzo.data.mask_files import MaskKind, write_masks
+from terrazzo.data.pictures.mask_files import MaskKind, write_masks
+from terrazzo.data.pictures.preview import write_previews
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.prepared import Prepared
-from terrazzo.data.preview import write_previews
 from terrazzo.logs import configure_logging
 from terrazzo.phases.summary import PrepareSummary
 from terrazzo.progress import Listener, silent

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from terrazzo.config import RunConfig
-from terrazzo.data.gallery import draw_gallery
+from terrazzo.data.pictures.gallery import draw_gallery
 from terrazzo.data.prepare import open_prepared
 from terrazzo.data.verify.results import VERIFY_FILE
 from terrazzo.errors import ConfigError, UnfitDataError

@@ -6,7 +6,7 @@ from terrazzo.config import RunConfig
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import Prepared
-from terrazzo.data.validation_sets import validation_sets
+from terrazzo.data.splitting.validation_sets import validation_sets
 from terrazzo.logs import configure_logging
 from terrazzo.models.architecture import Architecture
 from terrazzo.phases.prepare import describe

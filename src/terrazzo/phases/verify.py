@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from terrazzo.config import RunConfig
 from terrazzo.data.prepare import prepare_data
-from terrazzo.data.store import StoreFinding, check_store, remove_tiles
+from terrazzo.data.store.store import StoreFinding, check_store, remove_tiles
 from terrazzo.data.verify.audit import Audit, Inventory, take_inventory, threads, verify_pairs
 from terrazzo.data.verify.finding import Finding, Severity, accepted, ordered
 from terrazzo.data.verify.results import VERIFY_FILE, Verified, inputs_of, load_verified, save_verified

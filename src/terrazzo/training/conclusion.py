@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from terrazzo.data.picture import write_png
+from terrazzo.data.pictures.picture import write_png
 from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, silent
 from terrazzo.training.checkpoint import Best, RunState

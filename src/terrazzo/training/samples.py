@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 
 from terrazzo.data.dataset import PatchDataset
-from terrazzo.data.picture import colour_errors, colour_target, panel, true_colour, visible_bands
+from terrazzo.data.pictures.picture import colour_errors, colour_target, panel, true_colour, visible_bands
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import PatchKey, collate
 from terrazzo.models.architecture import Network

@@ -3,7 +3,7 @@
 import numpy as np
 from affine import Affine
 
-from terrazzo.data.area import AREAS
+from terrazzo.data.areas.area import AREAS
 from terrazzo.data.areas.blocks import BlockArea
 from terrazzo.data.areas.intersection import IntersectionArea
 from terrazzo.geo.grid import Grid, Window

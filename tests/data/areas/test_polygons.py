@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rasterio.crs import CRS
 from shapely import LineString, Point, Polygon, box
 
-from terrazzo.data.area import AREAS
+from terrazzo.data.areas.area import AREAS
 from terrazzo.data.areas.polygons import PolygonArea
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Grid, Window

@@ -11,7 +11,7 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from terrazzo.data.area import AreaReader
+from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.labels.cityscapes import CityscapesLabel
 from terrazzo.data.labels.cvat import CvatLabel

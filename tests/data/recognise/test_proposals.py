@@ -9,7 +9,7 @@ from terrazzo.data.recognise.proposals import propose
 from terrazzo.data.recognise.survey import Survey
 from terrazzo.data.settings import SplitSettings
 from terrazzo.data.sources.source import Pair
-from terrazzo.data.splits import assign_splits
+from terrazzo.data.splitting.splits import assign_splits
 from terrazzo.geo.bands import Band, Bands
 
 

@@ -16,8 +16,8 @@ from pydantic import Field
 from pyproj import Transformer
 from rasterio.crs import CRS
 
-from terrazzo.data.area import Area, AreaReader
-from terrazzo.data.draw import drawn
+from terrazzo.data.areas.area import Area, AreaReader
+from terrazzo.data.splitting.draw import drawn
 from terrazzo.geo.grid import Grid, Window
 
 __all__ = ["Block", "BlockArea", "BlockReader"]

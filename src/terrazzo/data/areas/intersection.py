@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 from pydantic import Field
 
-from terrazzo.data.area import AREAS, Area, AreaReader
+from terrazzo.data.areas.area import AREAS, Area, AreaReader
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.record import family
 

@@ -8,7 +8,7 @@ import shapely
 from jaxtyping import Bool
 from pydantic import Field, model_validator
 
-from terrazzo.data.area import Area, AreaReader
+from terrazzo.data.areas.area import Area, AreaReader
 from terrazzo.geo.burning import Burner
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.side_files import files_of

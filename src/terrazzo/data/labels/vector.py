@@ -11,7 +11,7 @@ import shapely
 from jaxtyping import Bool, Float64, Int64, Shaped
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from terrazzo.data.area import AreaReader
+from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.areas.polygons import PolygonArea
 from terrazzo.data.class_names import whole_number
 from terrazzo.data.classes import Classes, Decoded

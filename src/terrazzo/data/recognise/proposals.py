@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from terrazzo.data.block_plan import plan_blocks
 from terrazzo.data.recognise.survey import Survey
 from terrazzo.data.settings import Role
-from terrazzo.data.split_settings import BlockSettings
-from terrazzo.data.splits import drawn_role
+from terrazzo.data.splitting.block_plan import plan_blocks
+from terrazzo.data.splitting.settings import BlockSettings
+from terrazzo.data.splitting.splits import drawn_role
 
 __all__ = ["Choice", "Proposal", "propose"]
 

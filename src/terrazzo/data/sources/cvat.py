@@ -15,7 +15,7 @@ from terrazzo.data.labels.cvat_file import CvatImage, read_cvat
 from terrazzo.data.labels.drawing import ground_class
 from terrazzo.data.sources.pattern import RASTER_SUFFIXES
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
-from terrazzo.data.split_settings import Role
+from terrazzo.data.splitting.settings import Role
 from terrazzo.errors import DataError, LabelError
 
 __all__ = ["CvatSource"]

@@ -14,7 +14,7 @@ from terrazzo.data.classes import Class, Classes
 from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.pattern import raster_files
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
-from terrazzo.data.splits import drawn_role
+from terrazzo.data.splitting.splits import drawn_role
 from terrazzo.errors import DataError
 
 __all__ = ["LAND_COVER", "ROADS", "DeepglobeSource", "published_split"]

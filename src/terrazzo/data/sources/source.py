@@ -4,7 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrazzo.data.area import Area
+from terrazzo.data.areas.area import Area
 from terrazzo.data.catalog import Catalog
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.label import Label

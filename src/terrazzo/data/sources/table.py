@@ -11,7 +11,7 @@ from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.pattern import RASTER_SUFFIXES
 from terrazzo.data.sources.rows import Row, read_rows
 from terrazzo.data.sources.source import ROLE_FOLDERS, Listing, Pair, Source, role_of
-from terrazzo.data.split_settings import Role
+from terrazzo.data.splitting.settings import Role
 from terrazzo.errors import DataError
 from terrazzo.record import nearest
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from terrazzo.data.settings import DataSettings
 from terrazzo.data.sources.source import Listing, Pair, Source
-from terrazzo.data.splits import assign_splits
-from terrazzo.data.validation_sets import SET_PREFIX, list_set, validation_sets
+from terrazzo.data.splitting.splits import assign_splits
+from terrazzo.data.splitting.validation_sets import SET_PREFIX, list_set, validation_sets
 from terrazzo.data.verify.between import (
     Places,
     about_bands,

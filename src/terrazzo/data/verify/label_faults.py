@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from terrazzo.data.area import AreaReader
+from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.label import LabelReader
 from terrazzo.data.reading import decode_label

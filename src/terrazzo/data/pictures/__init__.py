@@ -1,0 +1,1 @@
+"""Rasters, labels and samples as pictures and files to look at."""
