@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2] / "shared" / "data" / "camvid")
-    parser.add_argument("--epochs", type=int, default=7, help="the recipe trains longer")
+    parser.add_argument("--epochs", type=int, default=6, help="the recipe trains longer")
     parser.add_argument("overrides", nargs="*", help="key=value for the recipe")
     arguments = parser.parse_args()
     os.environ["CAMVID_ROOT"] = str(arguments.root.resolve())

@@ -8,7 +8,7 @@ import yaml
 from terrazzo.data.open_files import KEPT_BYTES
 from terrazzo.data.reading import WHOLE_BYTES
 from terrazzo.data.settings import PrepareSettings
-from terrazzo.data.store import store, store_plan
+from terrazzo.data.store import plan, store
 from terrazzo.data.store.tile import TILE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tile-store.md").read_text(encoding="utf-8")
@@ -25,8 +25,8 @@ def test_the_settings_of_the_page_are_read_and_default_to_auto():
 def test_the_limits_of_the_page_are_those_of_the_code():
     assert f"the {KEPT_BYTES // 2**20} MiB that a process keeps" in PAGE
     assert f"larger than {WHOLE_BYTES // 2**20} MiB" in PAGE
-    assert f"at most {store_plan.LARGEST_BLOCK} x {store_plan.LARGEST_BLOCK}" in PAGE
-    assert (store_plan.LARGEST_MULTIPLE, store.AUTOMATIC_SHARE) == (4, 4)
+    assert f"at most {plan.LARGEST_BLOCK} x {plan.LARGEST_BLOCK}" in PAGE
+    assert (plan.LARGEST_MULTIPLE, store.AUTOMATIC_SHARE) == (4, 4)
     assert "at most four times itself" in PAGE
     assert "a quarter of the free disk" in PAGE
     assert f"tiles of {TILE} pixels, each band apart" in PAGE

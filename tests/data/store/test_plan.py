@@ -11,8 +11,8 @@ from affine import Affine
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.store import plan as store_plan
 from terrazzo.data.store.plan import exceeds_memory, plan_tiles
-from terrazzo.data.store.store import plan as store_plan
 from terrazzo.data.validity import ValidityMask
 from terrazzo.geo.bands import Band, Bands
 

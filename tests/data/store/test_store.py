@@ -22,10 +22,11 @@ from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.reading import read_image, read_patch, read_target
+from terrazzo.data.store import plan as store_plan
 from terrazzo.data.store import store as store_module
+from terrazzo.data.store import writing as store_writing
 from terrazzo.data.store.manifest import TILES_FOLDER, load_manifest, with_tiles
-from terrazzo.data.store.store import TileStore, check_store, remove_tiles, store_writing
-from terrazzo.data.store.store import plan as store_plan
+from terrazzo.data.store.store import TileStore, check_store, remove_tiles
 from terrazzo.data.validity import ValidityMask
 from terrazzo.errors import ContractError, DataError, SpaceError, StorageError
 from terrazzo.geo.bands import Band, Bands
@@ -386,7 +387,7 @@ def test_a_damaged_image_names_itself(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from terrazzo.data.store.store import plan as store_plan, store_writing
+from terrazzo.data.store import plan as store_plan, writing as store_writing
 sys.path.insert(0, sys.argv[1])
 import test_store
 folder = Path(sys.argv[2])

@@ -9,7 +9,7 @@ import rasterio
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.labels.raster import RasterLabel
-from terrazzo.data.store.store import writing as store_writing
+from terrazzo.data.store import writing as store_writing
 from terrazzo.data.store.writing import TileJob, write_tiles
 from terrazzo.errors import SpaceError, StorageError
 from terrazzo.geo.bands import Band, Bands
