@@ -11,15 +11,6 @@ import torch
 DATA = Path(os.environ.get("TERRAZZO_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Ignore the warning that our code hides where it opens a photograph.
-
-    Filters of warnings belong to the whole process. The shape checks of the test run set and reset them in every
-    thread, which undoes ours now and then.
-    """
-    config.addinivalue_line("filterwarnings", "ignore::rasterio.errors.NotGeoreferencedWarning")
-
-
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real imagery; the test is skipped where it is absent, unless TERRAZZO_REQUIRE_DATA=1."""

@@ -1,7 +1,6 @@
 """Writing a map from top to bottom: a GeoTIFF on the scene's own grid, or a PNG for a picture without one."""
 
 import contextlib
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.errors import ConfigError, StorageError
 from terrazzo.geo.grid import Grid
+from terrazzo.geo.quiet import without_warnings
 from terrazzo.scene.png import PngWriter
 
 __all__ = [
@@ -56,13 +56,11 @@ class Georeference:
 
 def read_georeference(scene: Path) -> Georeference:
     """Return how a scene says where it lies."""
-    with warnings.catch_warnings():
-        # That there is none is an answer here.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(scene) as source:
-            gcps, gcps_crs = source.gcps
-            said = bool(source.crs or gcps or source.rpcs or source.transform != Affine.identity())
-            return Georeference(tuple(gcps), gcps_crs, source.rpcs, said)
+    # That there is none is an answer here.
+    with without_warnings(NotGeoreferencedWarning), rasterio.open(scene) as source:
+        gcps, gcps_crs = source.gcps
+        said = bool(source.crs or gcps or source.rpcs or source.transform != Affine.identity())
+        return Georeference(tuple(gcps), gcps_crs, source.rpcs, said)
 
 
 @dataclass(frozen=True)
@@ -200,9 +198,8 @@ class GeoTiffWriter:
         self._buffered = 0
         self._written = 0
         self._checksum = 0
-        with warnings.catch_warnings():
-            # A scene without georeference gives a map without one.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        # A scene without georeference gives a map without one.
+        with without_warnings(NotGeoreferencedWarning):
             self._file = rasterio.open(path, "w", **profile)
         _describe(self._file, layer)
 
@@ -246,13 +243,13 @@ class GeoTiffWriter:
         if self._written != self._grid.height:
             raise StorageError(f"{self._path}: {self._grid.height - self._written} rows were not written.")
         found, step = 0, self._buffer.shape[1]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(self._path) as written:
-                for top in range(0, self._grid.height, step):
-                    height = min(step, self._grid.height - top)
-                    rows = written.read(window=RasterioWindow(0, top, self._grid.width, height))
-                    found = zlib.crc32(np.ascontiguousarray(rows).data, found)
+        with without_warnings(NotGeoreferencedWarning):
+            written = rasterio.open(self._path)
+        with written:
+            for top in range(0, self._grid.height, step):
+                height = min(step, self._grid.height - top)
+                rows = written.read(window=RasterioWindow(0, top, self._grid.width, height))
+                found = zlib.crc32(np.ascontiguousarray(rows).data, found)
         if found != self._checksum:
             raise StorageError(f"{self._path} does not hold what was written to it; is the disk full or failing?")
 
