@@ -52,7 +52,8 @@ def _counted(event: Event) -> str:
 
 def _closing(event: Event) -> str:
     if event.message:
-        return f"{event.job}: {event.message}"
+        # Why is said once, by the command, after the last of its jobs has stopped.
+        return f"{event.job}: {event.message.partition(':')[0]} after {duration(event.seconds)}"
     counted = f", {_counted(event)}" if event.done else ""
     return f"{event.job}: done in {duration(event.seconds)}{counted}"
 
