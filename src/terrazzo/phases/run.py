@@ -100,8 +100,9 @@ def _verify(config: RunConfig, story: _Story) -> None:
     if found.errors:
         write_report(config.folder)
         raise UnfitDataError(
-            f"the data has {found.errors} errors, so nothing is trained on it; {config.folder / VERIFY_FILE} lists "
-            "them. Mend them, leave out the files, or accept a kind of finding by verify.accept."
+            f"the data has {found.errors} error{'s' if found.errors > 1 else ''}, so nothing is trained on it; "
+            f"{config.folder / VERIFY_FILE} tells more. Mend the data, leave out the files, or accept a kind of finding "
+            "by verify.accept."
         )
 
 

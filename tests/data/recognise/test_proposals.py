@@ -1,5 +1,6 @@
 """Settings to begin with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,14 @@ def test_one_image_is_divided_into_blocks():
     proposal = propose(found(images=1, side=1000), above=True)
     assert proposal.split.value["blocks"]["size_pixels"] == 250
     assert proposal.patch.value == 128
+
+
+def test_images_that_overlap_are_divided_into_blocks_too():
+    apart = found(images=6, side=1000)
+    proposal = propose(replace(apart, overlap=0.2), above=True)
+    assert proposal.split.value["blocks"]["size_pixels"] == 500
+    assert proposal.patch.value == 256
+    assert set(propose(replace(apart, overlap=0.005), above=True).split.value) == {"fractions", "seed"}
 
 
 def test_roles_that_the_layout_says_stay():

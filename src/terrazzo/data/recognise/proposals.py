@@ -17,6 +17,8 @@ UPDATES = 8000
 """Updates of the weights to aim at; enough for a network from random weights to settle on a few classes."""
 LEAST_REGIONS = 3
 """From so many places on, whole places have a role."""
+OVERLAP = 0.01
+"""Share of a frame that lies in another's, from which on images are not dealt whole."""
 _SEEDS = 64
 
 
@@ -72,7 +74,7 @@ def propose(found: Survey, *, above: bool) -> Proposal:
         above: Whether images are views from above.
     """
     split = _split(found)
-    patch = _patch(found, single=isinstance(split.value, Mapping) and "blocks" in split.value)
+    patch = _patch(found, single=len(found.pairs) == 1)
     size = int(str(patch.value))
     patches = max(1.0, 0.8 * found.pixels / size**2)
     batch = _batch(size, patches)
@@ -181,7 +183,7 @@ def _split(found: Survey) -> Choice:
         and len(found.regions) >= LEAST_REGIONS
     ):
         return _by_regions(found)
-    if len(found.pairs) == 1:
+    if len(found.pairs) == 1 or (found.overlap > OVERLAP and len(found.pairs) == roles.get(None)):
         return _by_blocks(found)
     return _by_fractions(found)
 
@@ -221,17 +223,20 @@ def _by_fractions(found: Survey) -> Choice:
 
 
 def _by_blocks(found: Survey) -> Choice:
-    """Divide one image into squares of the ground."""
-    entry = found.entries[0]
-    size = max(32, min(entry.height, entry.width) // 4)
+    """Divide one image, or images that overlap, into squares of the ground."""
+    single = len(found.pairs) == 1
+    size = max(32, found.side // (4 if single else 2))
     shares: dict[Role, float] = {"train": 0.75, "val": 0.25}
 
     def distance(seed: int) -> float:
         settings = BlockSettings(size_pixels=size, fractions=shares, seed=seed)
-        area = plan_blocks([entry], settings).area(entry, "train", shares=tuple(shares.items()))
-        drawn = [area.drawn(block) for block in area.open(entry.grid).blocks()]
+        plan = plan_blocks(found.entries, settings)
+        areas = [(entry.grid, plan.area(entry, "train", shares=tuple(shares.items()))) for entry in found.entries]
+        parts = {block: area.drawn(block) for grid, area in areas for block in area.open(grid).blocks()}
+        drawn = list(parts.values())
         return abs(drawn.count("val") / len(drawn) - shares["val"]) + len(drawn) * ("val" not in drawn)
 
     seed = min(range(_SEEDS), key=distance)
     blocks = {"size_pixels": size, "fractions": dict(shares), "seed": seed}
-    return Choice({"blocks": blocks}, "one image: it is divided into squares, a quarter of which select")
+    what = "one image: it is" if single else "images overlap, so that whole ones would show each other; they are"
+    return Choice({"blocks": blocks}, f"{what} divided into squares, a quarter of which select")

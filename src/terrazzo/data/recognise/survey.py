@@ -1,5 +1,6 @@
 """What a bounded sample of a data set says about all of it: sizes, bands, resolution, class shares."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.reading import decode_label
 from terrazzo.data.recognise.content import sample_windows
+from terrazzo.data.recognise.overlap import largest_overlap
 from terrazzo.data.sources.headers import Header, read_header
 from terrazzo.data.sources.source import Listing, Pair
 from terrazzo.errors import DataError
@@ -32,6 +34,7 @@ class Survey:
         shares: Share of each class among the labelled pixels that were read.
         ignored: Share of the pixels that were read that no class counts.
         every_pixel: Whether the labels of the sample were read from end to end.
+        overlap: Largest share of a frame that lies in another's, among the sample and its neighbours in the listing.
     """
 
     pairs: tuple[Pair, ...]
@@ -40,6 +43,7 @@ class Survey:
     shares: Mapping[str, float]
     ignored: float
     every_pixel: bool
+    overlap: float = 0.0
 
     @property
     def roles(self) -> dict[str | None, int]:
@@ -118,7 +122,17 @@ def survey(listing: Listing, classes: Classes, *, georeferenced: bool) -> Survey
         shares={name: int(count) / max(known, 1) for name, count in zip(classes.names, counted, strict=False)},
         ignored=int(counted[-1]) / max(total, 1),
         every_pixel=every_pixel,
+        overlap=largest_overlap([header.entry.grid for header in (*headers, *_neighbours(labelled, chosen))]),
     )
+
+
+def _neighbours(labelled: Sequence[Pair], chosen: Sequence[Pair]) -> list[Header]:
+    """Read the header of the image that follows each one of the sample: names of neighbours are often alike."""
+    names = {pair.image_id for pair in chosen}
+    following = [
+        two for one, two in itertools.pairwise(labelled) if one.image_id in names and two.image_id not in names
+    ]
+    return [read_header(pair, georeferenced=False) for pair in following]
 
 
 def _count(header: Header, classes: Classes) -> tuple[Sequence[int], bool]:
