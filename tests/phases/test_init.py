@@ -13,6 +13,7 @@ from PIL import Image
 
 from terrazzo.config import load_config
 from terrazzo.data.prepare import prepare_data
+from terrazzo.data.verify.audit import take_inventory, verify_pairs
 from terrazzo.errors import DataError, StorageError
 from terrazzo.phases.init import init
 
@@ -65,6 +66,9 @@ def test_every_real_folder_is_prepared_as_written(real_data, tmp_path, name):
     assert (config.data.source.name, summary.images) == (source, images)
     assert len(data.classes) == classes
     assert bands is None or len(data.bands) == bands
+    # `run` verifies first and stops on errors.
+    audit = verify_pairs(take_inventory(config.data), config.data, config.verify)
+    assert [finding for finding in audit.findings if finding.severity == "error"] == []
     labelled = {role: sum(counts) for role, counts in data.pixel_counts.items()}
     assert all(labelled.values())
     # The one frame of Cityscapes lies in val/; wherever else images may take both roles, they do.

@@ -101,8 +101,8 @@ def _verify(config: RunConfig, story: _Story) -> None:
         write_report(config.folder)
         raise UnfitDataError(
             f"the data has {found.errors} error{'s' if found.errors > 1 else ''}, so nothing is trained on it; "
-            f"{config.folder / VERIFY_FILE} tells more. Mend the data, leave out the files, or accept a kind of finding "
-            "by verify.accept."
+            f"{config.folder / VERIFY_FILE} tells more. Mend the data, leave out the files, or accept a kind of "
+            "finding by verify.accept."
         )
 
 

@@ -207,3 +207,15 @@ def test_an_unknown_list_is_told_and_images_are_still_looked_at(scenes: Scenes, 
     inventory = take_inventory(data)
     assert "none.txt" in inventory.findings[0].what
     assert len(inventory.pairs) == 4
+
+
+def test_overlapping_scenes_that_blocks_divide_are_no_leak(tmp_path):
+    scenes = Scenes(tmp_path)
+    for number in range(8):
+        image, target = scenes.draw(number)
+        scenes.write(f"images/{number}.tif", image, 100.0 * number)
+        scenes.write(f"gt/{number}.tif", target, 100.0 * number)
+    for split, leaks in (({"fractions": {"train": 0.5, "val": 0.5}}, True), ({"blocks": {"size_m": 60}}, False)):
+        data = scenes.data(split=split)
+        audit = verify_pairs(take_inventory(data), data, VerifySettings())
+        assert ("overlap" in {finding.check for finding in audit.findings}) == leaks

@@ -69,3 +69,8 @@ def test_distances_between_splits() -> None:
     footprints = [square("a", "train", 0, 0, 10), square("b", "train", 100, 0, 10), square("c", "val", 130, 0, 10)]
     assert distances_m(footprints) == {("train", "val"): (pytest.approx(20), "b.tif", "c.tif")}
     assert distances_m(footprints[:2]) == {}
+
+
+def test_images_without_a_role_of_their_own_overlap_nothing():
+    assert overlaps([], least_share=0.01) == []
+    assert distances_m([]) == {}

@@ -24,7 +24,7 @@ def largest_overlap(grids: Sequence[Grid]) -> float:
     system = next((grid.crs for grid in grids if grid.crs is not None), None)
     if system is None:
         return 0.0
-    frames = np.array([frame for grid in grids if (frame := _frame(grid, system)) is not None])
+    frames = np.array([frame for grid in grids if (frame := _frame(grid, system)) is not None], dtype=object)
     tree = shapely.STRtree(frames)
     first, second = tree.query(frames, predicate="intersects")
     pairs = first < second

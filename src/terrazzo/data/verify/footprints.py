@@ -124,6 +124,8 @@ def overlaps(footprints: Sequence[Footprint], *, least_share: float) -> list[Ove
         footprints: Of all images; parts of one file are divided on purpose and never compared.
         least_share: Share of the smaller footprint from which on an overlap counts.
     """
+    if not footprints:
+        return []
     shapes = [one.shape for one in footprints]
     tree = shapely.STRtree(shapes)
     found = []
