@@ -12,11 +12,9 @@ import numpy as np
 import shapely
 from affine import Affine
 from jaxtyping import Bool, Float64, Int32, Int64
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from terrazzo.geo.grid import Grid, Window
-from terrazzo.geo.quiet import without_warnings
 from terrazzo.geo.shapes import Geometries
 
 __all__ = ["BLOCK", "Burner"]
@@ -100,8 +98,7 @@ class Burner:
             if listed:
                 transform = Affine.translation(block.x - MARGIN, block.y - MARGIN)
                 # rasterio silences this one itself, but not safely where several threads burn.
-                with without_warnings(NotGeoreferencedWarning):
-                    rasterize(listed, out=codes, transform=transform, all_touched=bool(touched[alike.start]))
+                rasterize(listed, out=codes, transform=transform, all_touched=bool(touched[alike.start]))
         return codes[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
 
 

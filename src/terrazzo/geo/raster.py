@@ -18,7 +18,7 @@ import rasterio
 from jaxtyping import Bool, Shaped, UInt8
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.errors import ContractError, DataError
@@ -28,7 +28,6 @@ from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
 from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
 from terrazzo.geo.png import check_png
-from terrazzo.geo.quiet import without_warnings
 from terrazzo.geo.warped import BLOCK, MEASURED, OUTSIDE, Pixels, Resampling, way_onto
 
 __all__ = ["Raster", "RasterFile"]
@@ -79,8 +78,7 @@ class RasterFile:
         self.path = str(path)
         try:
             # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
-            with without_warnings(NotGeoreferencedWarning):
-                self._source = rasterio.open(self.path)
+            self._source = rasterio.open(self.path)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
         try:

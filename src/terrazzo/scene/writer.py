@@ -14,13 +14,12 @@ from jaxtyping import Shaped, UInt8
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.rpc import RPC
 from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.errors import ConfigError, StorageError
 from terrazzo.geo.grid import Grid
-from terrazzo.geo.quiet import without_warnings
 from terrazzo.scene.png import PngWriter
 
 __all__ = [
@@ -57,7 +56,7 @@ class Georeference:
 def read_georeference(scene: Path) -> Georeference:
     """Return how a scene says where it lies."""
     # That there is none is an answer here.
-    with without_warnings(NotGeoreferencedWarning), rasterio.open(scene) as source:
+    with rasterio.open(scene) as source:
         gcps, gcps_crs = source.gcps
         said = bool(source.crs or gcps or source.rpcs or source.transform != Affine.identity())
         return Georeference(tuple(gcps), gcps_crs, source.rpcs, said)
@@ -199,8 +198,7 @@ class GeoTiffWriter:
         self._written = 0
         self._checksum = 0
         # A scene without georeference gives a map without one.
-        with without_warnings(NotGeoreferencedWarning):
-            self._file = rasterio.open(path, "w", **profile)
+        self._file = rasterio.open(path, "w", **profile)
         _describe(self._file, layer)
 
     def write(self, rows: Shaped[np.ndarray, "channel y x"]) -> None:
@@ -243,8 +241,7 @@ class GeoTiffWriter:
         if self._written != self._grid.height:
             raise StorageError(f"{self._path}: {self._grid.height - self._written} rows were not written.")
         found, step = 0, self._buffer.shape[1]
-        with without_warnings(NotGeoreferencedWarning):
-            written = rasterio.open(self._path)
+        written = rasterio.open(self._path)
         with written:
             for top in range(0, self._grid.height, step):
                 height = min(step, self._grid.height - top)

@@ -72,7 +72,7 @@ def test_one_image_is_divided_into_blocks():
 def test_images_that_overlap_are_divided_into_blocks_too():
     apart = found(images=6, side=1000)
     proposal = propose(replace(apart, overlap=0.2), above=True)
-    assert proposal.split.value["blocks"]["size_pixels"] == 500
+    assert proposal.split.value["blocks"]["size_pixels"] == 1000
     assert proposal.patch.value == 256
     assert set(propose(replace(apart, overlap=0.005), above=True).split.value) == {"fractions", "seed"}
 

@@ -19,7 +19,7 @@ import rasterio
 import rasterio.shutil
 from jaxtyping import Shaped
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.data.catalog import ImageEntry
@@ -29,7 +29,6 @@ from terrazzo.data.prepared import Prepared, load_prepared
 from terrazzo.data.reading import decode_label
 from terrazzo.errors import StorageError
 from terrazzo.geo.grid import Window
-from terrazzo.geo.quiet import without_warnings
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, fingerprint, locked, read_json, sweep, write_json, write_text
 
@@ -194,11 +193,10 @@ def _write_drafts(entry: ImageEntry, classes: Classes, drafts: dict[str, Path]) 
     """Write GeoTIFFs and read them back: when a disk is full as a file is closed, GDAL may say nothing."""
     checksums = dict.fromkeys(drafts, 0)
     with ExitStack() as opened:
-        with without_warnings(NotGeoreferencedWarning):
-            files = {
-                what: opened.enter_context(rasterio.open(path, "w", **_profile(entry, classes, what)))
-                for what, path in drafts.items()
-            }
+        files = {
+            what: opened.enter_context(rasterio.open(path, "w", **_profile(entry, classes, what)))
+            for what, path in drafts.items()
+        }
         if "colour" in files and classes.ignore == 255:
             files["colour"].write_colormap(1, _palette(classes))
         for window, target in _strips(entry, classes):
@@ -208,8 +206,7 @@ def _write_drafts(entry: ImageEntry, classes: Classes, drafts: dict[str, Path]) 
                 file.write(pixels, window=_place(window))
                 checksums[what] = zlib.crc32(pixels.tobytes(), checksums[what])
     for what, path in drafts.items():
-        with without_warnings(NotGeoreferencedWarning):
-            written = rasterio.open(path)
+        written = rasterio.open(path)
         with written:
             found = 0
             for window in _windows(entry):

@@ -74,7 +74,8 @@ def propose(found: Survey, *, above: bool) -> Proposal:
         above: Whether images are views from above.
     """
     split = _split(found)
-    patch = _patch(found, single=len(found.pairs) == 1)
+    parts = {} if not isinstance(split.value, Mapping) else split.value.get("blocks", {})
+    patch = _patch(found, block=parts.get("size_pixels"))
     size = int(str(patch.value))
     patches = max(1.0, 0.8 * found.pixels / size**2)
     batch = _batch(size, patches)
@@ -93,15 +94,13 @@ def propose(found: Survey, *, above: bool) -> Proposal:
     )
 
 
-def _patch(found: Survey, *, single: bool) -> Choice:
-    """The largest power of two that fits: up to 512 in large images, to 256 in others, to a quarter of a single one."""
+def _patch(found: Survey, *, block: int | None) -> Choice:
+    """The largest power of two that fits: up to 512 in large images, to 256 in others; into a block where there are."""
     side = found.side
-    limit = side / 4 if single else float(side)
+    limit = side if block is None else block
     size = int(min(512 if side >= 1024 else 256, max(32, 2 ** int(math.log2(max(limit, 1))))))
-    if single:
-        return Choice(
-            size, f"the one image is {side} pixels wide: smaller patches make blocks of several roles possible"
-        )
+    if block is not None:
+        return Choice(size, f"blocks of the split are {block} pixels wide; what lies in another block is ignored")
     if size > side:
         return Choice(size, f"images are {side} pixels wide and give one patch each")
     return Choice(size, f"images are {side} pixels wide (shorter side, median); more context costs memory")
@@ -225,7 +224,7 @@ def _by_fractions(found: Survey) -> Choice:
 def _by_blocks(found: Survey) -> Choice:
     """Divide one image, or images that overlap, into squares of the ground."""
     single = len(found.pairs) == 1
-    size = max(32, found.side // (4 if single else 2))
+    size = max(32, found.side // 4 if single else found.side)
     shares: dict[Role, float] = {"train": 0.75, "val": 0.25}
 
     def distance(seed: int) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
@@ -29,7 +29,6 @@ from terrazzo.data.store.manifest import (
 from terrazzo.data.store.plan import Store, exceeds_memory, plan_tiles, threads
 from terrazzo.data.store.writing import LAYOUT_TAG, TileJob, write_tiles
 from terrazzo.geo.bands import Bands
-from terrazzo.geo.quiet import without_warnings
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import hash_file, require_space, sweep
 
@@ -155,8 +154,7 @@ def _described(jobs: Mapping[str, TileJob], known: Mapping[str, StoredFile]) -> 
 
 
 def _describe(path: Path) -> StoredFile:
-    with without_warnings(NotGeoreferencedWarning):
-        file = rasterio.open(path)
+    file = rasterio.open(path)
     with file:
         layout = json.loads(file.tags()[LAYOUT_TAG])
     return StoredFile(bytes=path.stat().st_size, sha256=hash_file(path), **layout)

@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import rasterio
 from jaxtyping import Bool, Shaped
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.data.classes import Classes
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
-from terrazzo.geo.quiet import without_warnings
 
 __all__ = ["TILE", "TileFile", "TilePixels", "Tiles"]
 
@@ -83,8 +82,7 @@ class TileFile:
         self._image = list(range(1, count + 1 + (tiles.masked and count > 0)))
         self._label = [] if tiles.classes is None else [len(self._image) + 1]
         try:
-            with without_warnings(NotGeoreferencedWarning):
-                self._source = rasterio.open(tiles.path)
+            self._source = rasterio.open(tiles.path)
         except RasterioError as error:
             raise self._damaged(str(error)) from error
         if self._source.count != len(self._image) + len(self._label):
