@@ -112,7 +112,7 @@ def test_fix_notes_what_still_hinders_the_index(config: RunConfig, tmp_path: Pat
 
 def test_a_run_stops_before_it_prepares(config: RunConfig, tmp_path: Path) -> None:
     cut(tmp_path / "data" / "train" / "images" / "a.png")
-    with pytest.raises(UnfitDataError, match=r"has 1 errors.*verify\.json lists"):
+    with pytest.raises(UnfitDataError, match=r"has 1 error,.*verify\.json tells more"):
         run(config)
     assert not (tmp_path / "prepared" / "prepared.json").exists()
     page = (tmp_path / "runs/tiny/report.html").read_text()
