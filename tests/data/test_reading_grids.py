@@ -1,5 +1,7 @@
 """Reading images whose files lie on several grids, with masks, collars and scales of their own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio
@@ -235,3 +237,13 @@ def test_a_real_chip_of_four_files_without_coordinates(real_data):
     assert 0 < cloud.mean() < 1
     assert (read_target(entry, window, classes) == cloud).all()
     assert header.reprojected == ()
+
+
+def test_one_file_read_on_two_grids_of_one_width_gives_each_its_own_pixels(tmp_path):
+    values = np.random.default_rng(3).integers(1, 200, (1, 40, 256), dtype=np.uint8)
+    entry, bands = opened(write(tmp_path / "a.tif", values, blockysize=1))
+    moved = replace(entry, transform=(10.0, 0.0, 500_000.0 + 70, 0.0, -10.0, 5_000_000.0))
+    window = Window(0, 0, 40, 200)
+    assert (read_image(entry, window, bands).values == values[:, :, :200]).all()
+    assert (read_image(moved, window, bands).values == values[:, :, 7:207]).all()
+    assert (read_image(entry, window, bands).values == values[:, :, :200]).all()

@@ -77,18 +77,19 @@ def read_image(entry: ImageEntry, window: Window, bands: Bands) -> Raster:
         if size > WHOLE_BYTES or any(file.block_shape[1] != entry.width for file in files.bands):
             return files.read(window, bands)
         mask = (entry.mask.file,) if entry.mask else ()
-        key = (*(file_state(path) for path in (*entry.files, *mask)), entry.mask, entry.stack, bands)
+        # One file may be read on several grids, at several resolutions say.
+        grid = (entry.crs, entry.transform, entry.height, entry.width)
+        key = (*(file_state(path) for path in (*entry.files, *mask)), entry.mask, entry.stack, bands, grid)
         kept = store.get(key)
         if kept is None:
             whole = files.read(entry.grid.whole, bands)
             # A mask that says nothing is not worth its room.
             kept = store.keep(key, (whole.values,) if whole.valid.all() else (whole.values, whole.valid))
     values = kept[0]
-    grid = entry.grid
-    if window.intersection(grid.whole) != window:
+    if window.intersection(entry.grid.whole) != window:
         raise ContractError(f"{entry.image}: {window} leaves the image of {entry.height} x {entry.width} pixels.")
     valid = kept[1][window.slices].copy() if len(kept) > 1 else np.ones((window.height, window.width), dtype=bool)
-    return Raster(values[:, *window.slices].copy(), valid, grid.window(window), bands)
+    return Raster(values[:, *window.slices].copy(), valid, entry.grid.window(window), bands)
 
 
 def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[np.ndarray, "y x"]:
@@ -173,6 +174,7 @@ class ImageFiles:
         grid = entry.grid
 
         def opened(path: Path, resampling: Resampling) -> RasterFile:
+            """Open a file that is closed with the others."""
             return self._opened.enter_context(RasterFile(path, onto=grid, resampling=resampling))
 
         opener = opener or opened

@@ -42,6 +42,7 @@ class _Intersection(AreaReader):
         self._readers = readers
 
     def inside(self, window: Window) -> Bool[np.ndarray, "y x"]:
+        """Return which pixels of a window lie in all of the areas."""
         found = self._readers[0].inside(window)
         for reader in self._readers[1:]:
             if not found.any():

@@ -98,6 +98,7 @@ def write_masks(
         _write_colormap(prepared.classes, folder)
 
         def write(number: int) -> None:
+            """Write the masks of one image."""
             _write_image(labelled[number], prepared.classes, goals[number])
 
         pool = ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), 8))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from terrazzo.data.sources.deepglobe import LAND_COVER
+
 __all__ = ["KNOWN", "KnownColours"]
 
 Colour = tuple[int, int, int]
@@ -25,16 +27,7 @@ class KnownColours:
 
 KNOWN = (
     KnownColours(
-        "DeepGlobe land cover",
-        {
-            (0, 255, 255): "urban",
-            (255, 255, 0): "agriculture",
-            (255, 0, 255): "rangeland",
-            (0, 255, 0): "forest",
-            (0, 0, 255): "water",
-            (255, 255, 255): "barren",
-        },
-        ((0, 0, 0),),
+        "DeepGlobe land cover", {item.colour: item.name for item in LAND_COVER.items}, LAND_COVER.ignore_colours
     ),
     KnownColours(
         "Semantic segmentation of aerial imagery (Dubai)",
@@ -62,6 +55,6 @@ KNOWN = (
 )
 """Data sets whose colours are known.
 
-Source: Demir et al., DeepGlobe 2018, section 3.3; the colours that the masks of the Dubai set hold, by Humans in the
+Source: the colours that the masks of the Dubai set hold, by Humans in the
 Loop; ISPRS 2D Semantic Labeling Contest, description of the labels.
 """
