@@ -1,5 +1,7 @@
 import importlib
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,29 +12,24 @@ HERE = Path(__file__).parent
 BENCHMARKS = HERE.parents[1] / "benchmarks"
 
 
-def train(data: Path, folder: Path, *, workers: int = 0, place: str = "") -> subprocess.CompletedProcess[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [*launcher, str(HERE / "killed_processes.py"), str(data), str(folder), str(workers), place],
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed_end_with_the_bits_of_an_undisturbed_run(prepared, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    remains = importlib.import_module("kill_training").remains
+    whole, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    starts = [(whole, 0, ""), (folder, 0, "1:update:3"), (folder, 0, "0:checkpoint:2"), (folder, 1, "")]
+    done = subprocess.run(
+        [sys.executable, str(HERE / "killed_processes.py"), str(prepared.folder), json.dumps(starts, default=str)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=240,
     )
-
-
-@pytest.mark.slow
-def test_two_processes_of_which_one_is_killed_end_with_the_bits_of_an_undisturbed_run(prepared, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    remains = importlib.import_module("kill_training").remains
-    undisturbed = train(prepared.folder, tmp_path / "undisturbed")
-    assert undisturbed.returncode == 0, undisturbed.stderr[-4000:]
-    folder = tmp_path / "killed"
-    for place in ("1:update:3", "0:checkpoint:2"):
-        killed = train(prepared.folder, folder, place=place)
-        assert killed.returncode != 0
-        assert "SIGKILL" in killed.stderr
-    ended = train(prepared.folder, folder, workers=1)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    expected, found = remains(tmp_path / "undisturbed"), remains(folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+    undisturbed, first, second, last = json.loads(done.stdout)
+    assert undisturbed == last == [0, 0], done.stderr[-4000:]
+    assert first[1] == second[0] == -signal.SIGKILL
+    assert first[0] != 0
+    assert second[1] != 0
+    expected, found = remains(whole), remains(folder)
     assert [part for part in expected if expected[part] != found[part]] == []
