@@ -50,6 +50,13 @@ def test_nothing_to_say():
     assert warnings([entry("a"), entry("b", "val")], [facts(5, 5), facts(3, 7)]) == []
 
 
+def test_a_part_without_label_of_an_image_with_some_is_no_image_without_label():
+    parts = [entry("a"), replace(entry("a", "val"), image_id="a#val")]
+    assert not any("without any labelled" in text for text in warnings(parts, [facts(5, 5), facts(0, 0)]))
+    (text,) = (text for text in warnings(parts, [facts(0, 0)] * 2) if "without any labelled" in text)
+    assert text == "without any labelled pixel: a_label.tif"
+
+
 def test_pixels_of_roles_are_summed_over_images():
     counts = count_roles(
         [entry("a"), entry("b"), entry("c", "test")], [facts(5, 1), facts(2, 3), facts(0, 4, unlisted={"9": 2, "8": 1})]

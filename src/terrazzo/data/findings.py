@@ -116,7 +116,10 @@ def _about_classes(classes: Classes, counts: RoleCounts) -> list[str]:
 
 def _about_labels(entries: Sequence[ImageEntry], facts: Sequence[ImageFacts]) -> list[str]:
     warnings = []
-    empty = [(entry, found) for entry, found in zip(entries, facts, strict=True) if not any(found.class_pixels)]
+    # Parts of one divided image are one image: it has a label if any of them has.
+    images = {(entry.files, entry.label): (entry, found) for entry, found in zip(entries, facts, strict=True)}
+    labelled = {(e.files, e.label) for e, found in zip(entries, facts, strict=True) if any(found.class_pixels)}
+    empty = [image for key, image in images.items() if key not in labelled]
     if empty:
         warnings.append(f"without any labelled pixel: {_files(empty)}")
     where = [(entry, found) for entry, found in zip(entries, facts, strict=True) if found.unlisted]

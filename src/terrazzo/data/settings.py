@@ -86,8 +86,8 @@ class SplitSettings(Record):
     """Share of each role; by a hash of each image's name, so that images keep their role when others join. Images whose
     folder says another role than train keep that."""
     blocks: BlockSettings | None = None
-    """Squares of the ground, each with a role by a hash of its place: images are divided along them. Images whose
-    folder says another role than train keep that whole."""
+    """Squares of the ground, each with a role by a hash of its place, or with a fold: images are divided along them.
+    Images whose folder says another role than train keep that whole."""
     polygons: PolygonSettings | None = None
     """Polygons of a vector file that say which part of the ground has which role: images are divided along them, and
     what lies in none is ignored, whatever their folders say."""
@@ -122,11 +122,6 @@ def _check_folds(settings: SplitSettings) -> None:
         raise ValueError("folds by block need `blocks`, which say how large they are; other folds take none")
     if blocks is not None and blocks.fractions is not None:
         raise ValueError("the folds say which blocks select, so `blocks` takes no fractions")
-    if blocks is not None and folds.stratify:
-        raise ValueError(
-            "folds of blocks are drawn by a hash of each block's place, so that all images agree; they cannot be "
-            "stratified"
-        )
 
 
 def _given(settings: SplitSettings) -> list[str]:

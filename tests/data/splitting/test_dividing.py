@@ -12,16 +12,30 @@ from terrazzo.data.areas.blocks import BlockArea
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.reading import read_target
 from terrazzo.data.settings import DataSettings, PrepareSettings
+from terrazzo.data.splitting import block_counts
 from terrazzo.data.splitting.dividing import within
 from terrazzo.errors import ConfigError, DataError
 
 CLASSES = ["a", "b", "c"]
 
 
-def write(folder, name, *, epsg=32632, left=500_000.0, top=5_000_000.0, size=(96, 80), pixel=10.0, seed=0):
+def write(
+    folder,
+    name,
+    *,
+    epsg=32632,
+    left=500_000.0,
+    top=5_000_000.0,
+    size=(96, 80),
+    pixel=10.0,
+    seed=0,
+    turn=0.0,
+    label=None,
+):
     draw = np.random.default_rng(seed)
-    label = draw.integers(0, 3, size).astype(np.uint8)
-    transform = Affine(pixel, 0, left, 0, -pixel, top)
+    label = draw.integers(0, 3, size).astype(np.uint8) if label is None else label
+    size = label.shape
+    transform = Affine.translation(left, top) @ Affine.rotation(turn) @ Affine.scale(pixel, -pixel)
     for kind, values in (("images", np.stack([label + 10] * 3)), ("labels", label[None])):
         path = folder / kind / f"{name}.{'png' if epsg is None else 'tif'}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +52,7 @@ def write(folder, name, *, epsg=32632, left=500_000.0, top=5_000_000.0, size=(96
 def prepared(folder, *, source="geotiff", patch=16, **split):
     data = {
         "source": {"name": source, "folder": folder},
-        "classes": CLASSES,
+        "classes": {"items": CLASSES, "ignore_values": [200]},
         "patch": {"size": patch},
         "split": split,
         "max_ignored_share": 1.0,
@@ -101,6 +115,81 @@ def test_training_pixels_near_others_belong_to_nobody(tmp_path, guard):
     whole = owned(prepared(tmp_path / "data", blocks=blocks))
     assert np.array_equal(whole["a", "val"], masks["a", "val"])
     assert masks["a", "train"].sum() < whole["a", "train"].sum()
+
+
+def test_all_roles_keep_the_guard_distance_from_each_other(tmp_path):
+    """Training gives way to all, val to calibrate and test, calibrate to test, which gives up nothing."""
+    write(tmp_path / "data", "a", size=(240, 240))
+    fractions = {"test": 0.25, "train": 0.25, "calibrate": 0.25, "val": 0.25}
+    blocks = {"size_m": 300, "seed": 1, "fractions": fractions}
+    guarded = owned(prepared(tmp_path / "data", blocks={**blocks, "guard_m": 70}))
+    whole = owned(prepared(tmp_path / "data", blocks=blocks))
+    order = ["train", "val", "calibrate", "test"]
+    inner = np.zeros((240, 240), dtype=bool)
+    inner[10:-10, 10:-10] = True
+    for number, role in enumerate(order):
+        mine = guarded["a", role] == 1
+        assert mine.any()
+        stronger = sum((whole["a", other] for other in order[number + 1 :]), np.zeros((240, 240), dtype=int))
+        distance_m = 10 * distance_transform_edt(stronger == 0) if stronger.any() else np.full((240, 240), np.inf)
+        assert not (mine & (distance_m < 70)).any()
+        # Nothing but what lies so near is given up.
+        assert mine[(whole["a", role] == 1) & inner & (distance_m > 70 + 10 * np.sqrt(2))].all()
+        for other in order[number + 1 :]:
+            assert 10 * distance_transform_edt(guarded["a", other] == 0)[mine].min() >= 70
+    assert np.array_equal(guarded["a", "test"], whole["a", "test"])
+
+
+def test_without_a_guard_distance_no_pixel_is_given_up(tmp_path):
+    write(tmp_path / "data", "a")
+    fractions = {"train": 0.4, "val": 0.3, "test": 0.3}
+    masks = owned(prepared(tmp_path / "data", blocks={"size_m": 100, "fractions": fractions, "guard_m": 0}))
+    assert (sum(masks.values()) == 1).all()
+
+
+def test_corners_of_blocks_in_a_turned_scene_make_no_entry(tmp_path):
+    """Blocks of 900 m cut a scene that is turned by 20 degrees: some corners hold a handful of pixels."""
+    halves = {"train": 0.5, "val": 0.5}
+    seen = 0
+    for seed in range(12):
+        folder = tmp_path / f"{seed}"
+        write(folder / "data", "a", size=(100, 45), turn=20, left=500_000 + 37 * seed)
+        blocks = {"size_m": 900, "seed": seed, "fractions": halves}
+        found = prepared(folder / "data", patch=32, blocks=blocks)
+        entry = next(iter(found.catalog))
+        rows, columns = np.mgrid[0:100, 0:45] + 0.5
+        x, y = entry.grid.transform @ (columns, rows)
+        area = BlockArea(part="train", shares=tuple(halves.items()), size=900, crs=entry.crs, seed=seed)
+        drawn = [area.drawn((int(b // 900), int(a // 900))) for a, b in zip(x.flat, y.flat, strict=True)]
+        pixels = {role: drawn.count(role) for role in halves}
+        small = {role for role, count in pixels.items() if 0 < count < 0.1 * 32 * 32}
+        seen += len(small)
+        kept = {role: int(mask.sum()) for (_, role), mask in owned(found).items()}
+        assert kept == {role: count for role, count in pixels.items() if count and role not in small}
+        assert {part.image_id for part in found.catalog} == (
+            {f"a#{role}" for role in kept} if small or len(kept) > 1 else {"a"}
+        )
+        assert any("hold less than 10% of a patch" in note for note in found.warnings) == bool(small)
+        assert not any("without any labelled" in note for note in found.warnings)
+    assert seen
+
+
+def test_a_part_that_the_guard_leaves_nothing_makes_no_entry(tmp_path):
+    """Two scenes of one block each, one beside a block of another role: the guard is wider than it."""
+    write(tmp_path / "data", "whole", size=(200, 200))
+    write(tmp_path / "data", "strip", size=(200, 3), left=500_990.0)
+    blocks = {"size_m": 250, "guard_m": 40, "fractions": {"train": 0.5, "val": 0.5}}
+    found = prepared(tmp_path / "data", blocks=blocks)
+    assert all(mask.any() for mask in owned(found).values())
+    assert len(found.index.frame["image_id"].unique()) == len(found.catalog)
+
+
+def test_blocks_smaller_than_a_patch_lose_no_image(tmp_path):
+    """Images of one small block each hold less than a tenth of a patch, but they are all there is."""
+    for number in range(6):
+        write(tmp_path / "data", f"{number}", size=(10, 10), left=500_000.0 + 3000 * number)
+    found = prepared(tmp_path / "data", patch=64, blocks={"size_m": 30, "fractions": {"train": 0.5, "val": 0.5}})
+    assert (sum(mask.sum() for mask in owned(found).values())) == 600
 
 
 def test_real_scenes_are_divided_to_the_last_pixel(real_data, tmp_path):
@@ -243,6 +332,88 @@ def test_folds_of_blocks_take_turns(tmp_path):
         assert (turn["a", "val"] + turn["a", "train"] == 1).all()
 
 
+def clumped(size, seed):
+    """A label of 3 classes in clumps much larger than a block: the second in one corner, the third in a rare strip."""
+    draw = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
+    label = np.zeros(size, dtype=np.uint8)
+    label[(rows < size[0] // 3) & (columns < size[1] // 2)] = 1
+    label[(columns > 0.86 * size[1]) & (rows > size[0] // 2)] = 2
+    label[draw.random(size) < 0.02] = 200
+    return label
+
+
+def shares_of_folds(folder, *, count=4, **folds):
+    """Of each fold, its share of the labelled pixels of each class."""
+    turns = [
+        prepared(folder, blocks={"size_m": 150}, folds={"count": count, "by": "block", **folds}, fold=fold)
+        for fold in range(count)
+    ]
+    pixels = np.array([turn.pixel_counts.get("val", (0, 0, 0)) for turn in turns], dtype=float)
+    return pixels / pixels.sum(axis=0), turns
+
+
+def test_folds_of_blocks_share_clumped_classes(tmp_path):
+    write(tmp_path / "data", "a", label=clumped((150, 160), 0))
+    write(tmp_path / "data", "b", label=clumped((90, 120), 1), left=501_000.0, top=4_999_500.0)
+    even = 1 / 4
+    stratified, turns = shares_of_folds(tmp_path / "data", stratify=True)
+    plain, _ = shares_of_folds(tmp_path / "data")
+    assert np.abs(stratified - even).max() < 0.05
+    assert np.abs(plain - even).max() > 3 * np.abs(stratified - even).max()
+    # Every pixel selects once, and images that overlap agree about every block.
+    selects = [owned(turn) for turn in turns]
+    for name in "ab":
+        assert np.array_equal(
+            sum(masks[name, "val"] for masks in selects if (name, "val") in masks),
+            (clumped((150, 160), 0) if name == "a" else clumped((90, 120), 1)) != 200,
+        )
+    for turn in turns:
+        cells = on_ground(turn, 32632, 10)
+        assert not cells["train"] & cells["val"]
+    assert stratified.tolist() == shares_of_folds(tmp_path / "data", stratify=True)[0].tolist()
+
+
+def test_a_guard_and_dealt_blocks(tmp_path):
+    """A block that matters for the guard may lie in a neighbouring scene alone."""
+    write(tmp_path / "data", "a", size=(90, 90))
+    write(tmp_path / "data", "b", size=(90, 90), left=500_900.0, seed=1)
+    split = {"blocks": {"size_m": 300, "guard_m": 45}, "folds": {"count": 3, "by": "block", "stratify": True}}
+    for fold in range(3):
+        masks = owned(prepared(tmp_path / "data", **split, fold=fold))
+        empty = np.zeros((90, 90), dtype=int)
+        train, val = (np.hstack([masks.get((name, role), empty) for name in "ab"]) for role in ("train", "val"))
+        assert train.any()
+        assert val.any()
+        assert 10 * distance_transform_edt(val == 0)[train == 1].min() >= 45
+
+
+def test_labels_are_counted_once_for_all_turns_and_images_never(tmp_path, monkeypatch):
+    write(tmp_path / "data", "a", size=(60, 70))
+    counted = []
+    count = block_counts._count
+
+    def spied(entry, area, classes):
+        counted.append(entry.image_id)
+        return count(entry, area, classes)
+
+    monkeypatch.setattr(block_counts, "_count", spied)
+    split = {"blocks": {"size_m": 100}, "folds": {"count": 2, "by": "block", "stratify": True}}
+    turns = [prepared(tmp_path / "data", **split, fold=fold) for fold in (0, 1, 0)]
+    assert counted == ["a"]
+    assert turns[0].fingerprint == turns[2].fingerprint
+    write(tmp_path / "data", "a", size=(60, 70), seed=5)
+    prepared(tmp_path / "data", **split, fold=0)
+    assert counted == ["a", "a"]
+
+
+def test_fewer_blocks_than_folds_cannot_be_dealt(tmp_path):
+    write(tmp_path / "data", "a")
+    folds = {"count": 3, "by": "block", "stratify": True}
+    with pytest.raises(DataError, match=r"folds\.count is 3, but the images lie on \d blocks"):
+        prepared(tmp_path / "data", blocks={"size_m": 1e6}, folds=folds, fold=0)
+
+
 def test_with_a_guard_only_the_fold_that_selects_is_kept_clear_of(tmp_path):
     write(tmp_path / "data", "a", size=(150, 150))
     split = {"blocks": {"size_m": 250, "guard_m": 60}, "folds": {"count": 3, "by": "block"}}
@@ -264,5 +435,5 @@ def test_an_area_that_the_layout_gives_is_kept(tmp_path):
 def test_a_guard_that_leaves_nothing_to_train_on_is_said(tmp_path):
     write(tmp_path / "data", "a")
     blocks = {"size_m": 130, "guard_m": 3000, "fractions": {"train": 0.5, "val": 0.5}}
-    with pytest.raises(DataError, match=r"no pixel of the training images.*the guard of data\.split\.blocks"):
+    with pytest.raises(DataError, match=r"the guard of data\.split\.blocks leaves no part of an image for train"):
         prepared(tmp_path / "data", blocks=blocks)

@@ -36,10 +36,6 @@ def test_blocks_that_cannot_be(settings, message):
         ({"split": {"folds": {"count": 3, "by": "block"}}, "fold": 0}, "folds by block need `blocks`"),
         ({"split": {"folds": {"count": 3}, "blocks": {"size_m": 5}}, "fold": 0}, "other folds take none"),
         (
-            {"split": {"folds": {"count": 2, "by": "block", "stratify": True}, "blocks": {"size_m": 5}}, "fold": 0},
-            "cannot be stratified",
-        ),
-        (
             {
                 "split": {"folds": {"count": 2, "by": "block"}, "blocks": {"size_m": 5, "fractions": {"train": 1.0}}},
                 "fold": 0,

@@ -1,22 +1,25 @@
 """Squares of the ground, each drawn for one part of the data: images that overlap agree about every place.
 
 Blocks are anchored to coordinate 0 of one coordinate reference system; what a block is drawn for depends on its place
-and the seed alone. A pixel belongs to the block that its centre lies in.
+and the seed alone, unless blocks were counted and dealt. A pixel belongs to the block that its centre lies in.
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from affine import Affine
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64, Shaped
 from pydantic import Field
 from pyproj import Transformer
 from rasterio.crs import CRS
 
 from terrazzo.data.areas.area import Area, AreaReader
+from terrazzo.data.areas.dealt import Block, DealtBlocks
 from terrazzo.data.splitting.draw import drawn
 from terrazzo.geo.grid import Grid, Window
 
@@ -31,9 +34,6 @@ MARGIN = 1e-9
 """Least distance from a border, in sides of a block, below which an interpolated pixel is transformed itself."""
 CHUNK_PIXELS = 2**18
 """Pixels that are decided at once."""
-
-Block = tuple[int, int]
-"""Row and column of a block: its least coordinates (y, x) in sides of a block."""
 
 
 class BlockArea(Area):
@@ -56,6 +56,8 @@ class BlockArea(Area):
     """Parts to keep the distance from."""
     seed: int = 0
     """Draws another division."""
+    dealt: DealtBlocks | None = None
+    """Blocks around the image that were dealt to parts, instead of drawn by their place."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -67,7 +69,9 @@ class BlockArea(Area):
         return BlockReader(self, grid)
 
     def drawn(self, block: Block) -> str:
-        """Return the part that a block was drawn for."""
+        """Return the part that a block was drawn for or dealt to; empty where it was dealt to none."""
+        if self.dealt is not None:
+            return self.dealt.part(block, tuple(part for part, _ in self.shares))
         return _drawn(self.seed, self.image, block, self.shares)
 
 
@@ -94,44 +98,51 @@ class BlockReader(AreaReader):
     def inside(self, window: Window) -> Bool[np.ndarray, "y x"]:
         """Return which pixels of a window that lies inside the grid are in the area."""
         found = np.empty((window.height, window.width), dtype=bool)
-        step = max(CHUNK_PIXELS // window.width, 1)
-        for top in range(0, window.height, step):
-            part = Window(window.y + top, window.x, min(step, window.height - top), window.width)
-            found[top : top + part.height] = self._inside(part)
+        for part in _chunks(window):
+            found[part.inside(window)] = self._inside(part)
         return found
 
     def blocks(self) -> set[Block]:
         """Return the blocks that hold a pixel of the grid."""
+        return set(self.sizes())
+
+    def sizes(self) -> dict[Block, int]:
+        """Return the pixels of the grid that each block holds, of those that hold any."""
         whole = self._grid.whole
-        if self._is_upright:
-            y, x = self._places(whole)
-            rows, columns = np.unique(np.floor(y)).astype(int).tolist(), np.unique(np.floor(x)).astype(int).tolist()
-            return {(row, column) for row in rows for column in columns}
-        # A block that reaches beyond the image holds a border pixel; one inside holds a pixel of any lattice that is
-        # finer than half its side.
-        pixels_a_block = self._area.size / max(self._pixel_size(), 1e-300)
-        step = max(int(pixels_a_block / 4), 1)
-        height, width = whole.height, whole.width
-        rows, columns = (np.array(sorted({*range(0, length, step), length - 1})) + 0.5 for length in (height, width))
-        places = [self._exact(*np.meshgrid(rows, columns, indexing="ij"))]
-        places = [(y / self._area.size + NUDGE, x / self._area.size + NUDGE) for y, x in places]
-        places += [self._places(Window(y, 0, 1, width)) for y in (0, height - 1)]
-        places += [self._places(Window(0, x, height, 1)) for x in (0, width - 1)]
-        found: set[Block] = set()
-        for y, x in places:
-            pairs = np.unique(np.stack([np.floor(y).ravel(), np.floor(x).ravel()]).astype(int), axis=1)
-            found |= {(int(row), int(column)) for row, column in pairs.T}
-        return found
+        if not self._is_upright:
+            return {block: int(counts[0]) for block, counts in self.count(whole, None, 1).items()}
+        places = (np.unique(np.floor(axis).astype(np.int64), return_counts=True) for axis in self._places(whole))
+        rows, columns = (list(zip(*(part.tolist() for part in axis), strict=True)) for axis in places)
+        return {(row, column): high * wide for row, high in rows for column, wide in columns}
+
+    def count(
+        self, window: Window, kinds: Shaped[np.ndarray, "y x"] | None, number: int
+    ) -> dict[Block, Int64[np.ndarray, " kind"]]:
+        """Count the pixels of each kind in each block that holds a pixel of the window.
+
+        Args:
+            window: Pixels, inside the grid.
+            kinds: Kind of each pixel, from 0; all are of kind 0 if None.
+            number: How many kinds there are.
+        """
+        found: dict[Block, Int64[np.ndarray, " kind"]] = defaultdict(lambda: np.zeros(number, dtype=np.int64))
+        for part in _chunks(window):
+            y, x = self._places(part)
+            rows, columns = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
+            top, left = int(rows.min()), int(columns.min())
+            high, wide = int(rows.max()) - top + 1, int(columns.max()) - left + 1
+            codes = ((rows - top) * wide + (columns - left)) * number
+            if kinds is not None:
+                codes = codes + kinds[part.inside(window)]
+            for code, pixels in _tally(np.broadcast_to(codes, (part.height, part.width)), high * wide * number):
+                block, kind = divmod(code, number)
+                found[top + block // wide, left + block % wide][kind] += pixels
+        return dict(found)
 
     @property
     def _is_upright(self) -> bool:
         """Whether y follows from the row alone and x from the column alone."""
         return self._transformer is None and self._affine.b == 0 and self._affine.d == 0
-
-    def _pixel_size(self) -> float:
-        """Side of the first pixels in units of the blocks, before nudging."""
-        y, x = self._exact(np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0]))
-        return float(max(math.hypot(y[1] - y[0], x[1] - x[0]), math.hypot(y[2] - y[0], x[2] - x[0])))
 
     def _inside(self, window: Window) -> Bool[np.ndarray, "y x"]:
         y, x = self._places(window)
@@ -200,6 +211,25 @@ class BlockReader(AreaReader):
         if self._transformer is not None:
             x, y = self._transformer.transform(x, y)
         return y, x
+
+
+def _chunks(window: Window) -> Iterator[Window]:
+    """Cut a window into rows that are decided at once."""
+    step = max(CHUNK_PIXELS // window.width, 1)
+    for top in range(0, window.height, step):
+        yield Window(window.y + top, window.x, min(step, window.height - top), window.width)
+
+
+def _tally(codes: Int64[np.ndarray, "y x"], size: int) -> list[tuple[int, int]]:
+    """Return every code below `size` that occurs, and how often."""
+    if size > 4 * codes.size:
+        # Blocks smaller than pixels: a table of all of them would be mostly empty, and large.
+        values, counts = np.unique(codes, return_counts=True)
+    else:
+        table = np.bincount(codes.ravel(), minlength=1)
+        values = np.flatnonzero(table)
+        counts = table[values]
+    return list(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def _gap(place: Float64[np.ndarray, "..."], steps: int) -> Float64[np.ndarray, "..."]:

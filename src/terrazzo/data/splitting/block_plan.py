@@ -11,6 +11,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from terrazzo.data.areas.blocks import BlockArea
+from terrazzo.data.areas.dealt import DealtBlocks
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.splitting.settings import BlockSettings
 from terrazzo.errors import ConfigError, DataError
@@ -45,7 +46,13 @@ class BlockPlan:
     size_m: float
 
     def area(
-        self, entry: ImageEntry, part: str, *, shares: tuple[tuple[str, float], ...], clear_of: tuple[str, ...] = ()
+        self,
+        entry: ImageEntry,
+        part: str,
+        *,
+        shares: tuple[tuple[str, float], ...],
+        clear_of: tuple[str, ...] = (),
+        dealt: DealtBlocks | None = None,
     ) -> BlockArea:
         """Return the blocks of an image that were drawn for a part.
 
@@ -54,6 +61,7 @@ class BlockPlan:
             part: A role or a fold.
             shares: Each part and its share of the blocks.
             clear_of: Parts from whose blocks the area keeps the guard distance.
+            dealt: Parts of the blocks around the image, where they are dealt and not drawn.
         """
         settings = self.settings
         on_ground = entry.crs is not None
@@ -66,6 +74,7 @@ class BlockPlan:
             guard=self.guard if on_ground else float(settings.guard_pixels or 0),
             clear_of=clear_of if settings.guard_m or settings.guard_pixels else (),
             seed=settings.seed,
+            dealt=dealt,
         )
 
 

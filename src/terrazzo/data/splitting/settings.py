@@ -46,7 +46,8 @@ class BlockSettings(Record):
     """Side of a block in pixels, instead of metres; images without coordinate reference system are divided one by one,
     in the others a pixel is as large as in the median image."""
     guard_m: Gap | None = None
-    """Metres that training pixels keep from blocks of other roles; nearer ones belong to nobody."""
+    """Metres that pixels of one role keep from blocks of another; nearer ones belong to nobody. Training gives way to
+    every other role, val to calibrate and test, calibrate to test, and folds that train to the one that selects."""
     guard_pixels: Annotated[int, Field(ge=0)] | None = None
     """The same in pixels, beside `size_pixels`."""
     fractions: dict[Role, Share] | None = None
@@ -78,7 +79,8 @@ class FoldSettings(Record):
     by: Literal["image", "region", "block"] = "image"
     """What is never divided between folds; blocks are those of data.split.blocks."""
     stratify: bool = False
-    """Give every fold the same share of each class as nearly as whole groups allow; otherwise of images alone."""
+    """Give every fold the same share of each class as nearly as whole images, regions or blocks allow. Otherwise folds
+    have about equally many images, and blocks draw theirs by a hash of their place."""
     seed: int = 0
     """Draws another division."""
 
