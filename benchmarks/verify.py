@@ -99,7 +99,7 @@ def measured(way: str, folder: Path, count: int, workers: int) -> tuple[float, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--workers", type=int, default=0, help="threads; 0 takes all cores")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 takes all cores")
     parser.add_argument("--keep", type=Path, help="folder for the images; those that lie there already are used")
     parser.add_argument("--format", choices=["jpg", "png"], default="jpg", help="of the photographs")
     parser.add_argument("--one", choices=list(WAYS), help=argparse.SUPPRESS)
@@ -125,7 +125,7 @@ def main() -> None:
         best = {way: min(seconds for seconds, _ in found) for way, found in rounds.items()}
         peak = max(memory for _, memory in rounds["all"])
         small = measured("all", folder, few, workers)[1]
-    print(f"{given.images} images of {SIDE} x {SIDE} ({given.format} and png), {workers} threads")
+    print(f"{given.images} images of {SIDE} x {SIDE} ({given.format} and png), {workers} at once")
     print(f"decoding images and labels:      {best['decode']:7.1f} s")
     for way, title, bar in (("integrity", "integrity", 1.3), ("all", "with duplicates and shifts", 2.0)):
         ratio = best[way] / best["decode"]

@@ -184,6 +184,9 @@ class ValueLookup:
             np.dtype(kind): self._search(np.arange(np.iinfo(kind).max + 1, dtype=kind))
             for kind in (np.uint8, np.uint16)
         }
+        same = self._tables[np.dtype(dtype)] == np.arange(len(self._tables[np.dtype(dtype)]))
+        # Values below this are their own codes: labels that number the classes in their order need no look at a table.
+        self._own = min(int(np.append(same, False).argmin()), open_code)
 
     def __call__(self, labels: Shaped[np.ndarray, "band y x"]) -> tuple[Shaped[np.ndarray, "y x"], dict[str, int]]:
         """Return codes, and the pixels of each unlisted value, named as the number.
@@ -196,6 +199,8 @@ class ValueLookup:
         if self._match == "binarise" and labels.dtype != np.uint8:
             raise LabelError(f"match: binarise needs 8-bit labels, but the label holds {labels.dtype}.")
         plane = labels[0]
+        if plane.dtype == self._codes.dtype and plane.size and plane.max() < self._own:
+            return plane.copy(), {}
         table = self._tables.get(plane.dtype)
         codes = self._search(plane) if table is None else _looked_up(table, plane)
         unlisted: dict[str, int] = {}

@@ -211,16 +211,18 @@ class ImageFiles:
         places = self._places(bands)
         planes: list[Shaped[np.ndarray, "y x"]] = [np.empty(0)] * len(places)
         values: Shaped[np.ndarray, "band y x"] | None = None
-        valid: Bool[np.ndarray, "y x"] = np.ones((window.height, window.width), dtype=bool)
+        valid: Bool[np.ndarray, "y x"] | None = None
         for file, wanted, own in self._parts(places, bands):
             part = file.read(window, own)
             # All bands of one file come in their order: to stack them again would only copy the image.
             values = part.values if len(wanted) == len(places) else None
-            valid &= part.valid
+            valid = part.valid if valid is None else valid & part.valid
             for channel, plane in zip(wanted, part.values, strict=True):
                 planes[channel] = plane
         if values is None:
             values = np.stack(planes)
+        if valid is None:
+            valid = np.ones((window.height, window.width), dtype=bool)
         if bands.collar is not None:
             valid &= ~bands.collar.missing(values)
         if entry.mask is not None and self.mask is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from terrazzo.config import RunConfig
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.store.store import StoreFinding, check_store, remove_tiles
-from terrazzo.data.verify.audit import Audit, Inventory, take_inventory, threads, verify_pairs
+from terrazzo.data.verify.audit import Audit, Inventory, processes, take_inventory, verify_pairs
 from terrazzo.data.verify.finding import Finding, Severity, accepted, ordered
 from terrazzo.data.verify.results import VERIFY_FILE, Verified, inputs_of, load_verified, save_verified
 from terrazzo.data.verify.set_aside import Move, set_aside
@@ -87,7 +87,7 @@ def _look(
     audit = verify_pairs(inventory, config.data, settings, listener=listener)
     store: list[StoreFinding] = []
     if "store" in settings.checks:
-        store = check_store(folder, workers=threads(settings), listener=listener)
+        store = check_store(folder, workers=processes(settings), listener=listener)
         told = accepted([_told(finding) for finding in store], settings.accept)
         audit = replace(audit, findings=tuple(ordered([*audit.findings, *told])))
     verified = save_verified(folder / VERIFY_FILE, audit, inputs=inputs, classes=config.data.classes.names)

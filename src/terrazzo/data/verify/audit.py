@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from terrazzo.data.settings import DataSettings
 from terrazzo.data.sources.source import Listing, Pair, Source
 from terrazzo.data.splitting.splits import assign_splits
 from terrazzo.data.splitting.validation_sets import SET_PREFIX, list_set, validation_sets
 from terrazzo.data.verify.between import (
+    NO_ROLE,
     Places,
     about_bands,
     about_classes,
@@ -19,13 +19,18 @@ from terrazzo.data.verify.between import (
     about_references,
     class_pixels,
 )
-from terrazzo.data.verify.examination import Examined, examine
+from terrazzo.data.verify.division import deal_folds, divide_pairs
+from terrazzo.data.verify.examination import Examined
 from terrazzo.data.verify.finding import Finding, accepted, ordered
+from terrazzo.data.verify.pool import Examiner, examine_all
 from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.errors import DataError, TerrazzoError
 from terrazzo.progress import Listener, Progress, silent
 
-__all__ = ["Audit", "Inventory", "take_inventory", "threads", "verify_pairs"]
+__all__ = ["Audit", "Inventory", "processes", "take_inventory", "verify_pairs"]
+
+LEFT_OUT = "left out"
+"""Stands for the role of images of which no part has one: outside of all polygons, or unreadable among folds."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Audit:
 
     Attributes:
         findings: The worst first.
-        images: Images by split.
+        images: Images by split; one that is divided counts in each of its splits.
         class_pixels: Labelled and valid pixels per class by split.
         places: Footprints and distances, where images are georeferenced.
         broken: Pairs that cannot be read.
@@ -104,23 +109,19 @@ def verify_pairs(
         settings: What to look for.
         listener: Receives progress, one unit an image.
     """
-    sources = {f"{SET_PREFIX}{name}": one.source for name, one in validation_sets(data).items()}
-
-    def look(pair: Pair) -> Examined:
-        source = sources.get(pair.split or "", data.source)
-        return examine(pair, data, settings, georeferenced=source.georeferenced)
-
-    pool = ThreadPoolExecutor(threads(settings))
-    try:
-        with Progress("verify", listener=listener, total=len(inventory.pairs), unit="images") as progress:
-            examined = list(progress.each(pool.map(look, inventory.pairs)))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return _concluded(inventory, examined, data, settings)
+    georeferenced = {f"{SET_PREFIX}{name}": one.source.georeferenced for name, one in validation_sets(data).items()}
+    workers = processes(settings)
+    division = divide_pairs(inventory.pairs, data, georeferenced, threads=workers, listener=listener)
+    examiner = Examiner(data, settings, georeferenced, otherwise=data.source.georeferenced, parts=division.parts)
+    with Progress("verify", listener=listener, total=len(inventory.pairs), unit="images") as progress:
+        examined = list(progress.each(examine_all(inventory.pairs, examiner, workers=workers)))
+    examined, undealt = deal_folds(examined, data)
+    listed = replace(inventory, findings=(*inventory.findings, *division.findings, *undealt))
+    return _concluded(listed, examined, data, settings)
 
 
-def threads(settings: VerifySettings) -> int:
-    """Return the number of threads that read; findings never depend on it."""
+def processes(settings: VerifySettings) -> int:
+    """Return the number of processes that read; findings never depend on it."""
     return settings.workers or min(len(os.sched_getaffinity(0)), 8)
 
 
@@ -135,10 +136,10 @@ def _concluded(
         found += about_bands(examined, data) + about_references(examined)
     found += [finding for one in examined for finding in one.findings if finding.check == "shift"]
     if "duplicates" in wanted:
-        found += about_duplicates(examined, settings)
+        found += about_duplicates(examined, settings, between_folds=data.fold is None)
     places = Places()
     if "places" in wanted:
-        more, places = about_places(examined, settings)
+        more, places = about_places(examined, settings, between_folds=data.fold is None)
         found += more
     pixels = class_pixels(examined, data.classes)
     if "classes" in wanted:
@@ -147,7 +148,9 @@ def _concluded(
         found += about_drift(examined, settings)
     images: dict[str, int] = {}
     for one in examined:
-        images[one.pair.split or "no split"] = images.get(one.pair.split or "no split", 0) + 1
+        roles = dict.fromkeys(part.pair.split or NO_ROLE for part in one.portions)
+        for role in roles or (LEFT_OUT,):
+            images[role] = images.get(role, 0) + 1
     return Audit(
         findings=tuple(ordered(accepted(found, settings.accept))),
         images=images,

@@ -34,6 +34,10 @@ class Reduced:
     borders: Float32[np.ndarray, "y x"] | None
 
 
+NARROW = {1: 256, 2: 85}
+"""How many values may be summed in 16 bits, by their bytes: of 8 bits, or each the sum of three such."""
+
+
 class Reduction:
     """Gathers a small view strip by strip, so that memory follows the width of an image, never its height.
 
@@ -63,9 +67,9 @@ class Reduction:
             self._valid[first : first + len(rows)] += np.multiply.outer(rows, self._widths)
         else:
             self._gather(self._valid, y, valid.view(np.uint8))
-        for band in values[:3]:
-            self._gather(self._sums, y, band if everywhere else np.where(valid, band, band.dtype.type(0)))
         self._bands = min(len(values), 3)
+        light = _light(values[:3])
+        self._gather(self._sums, y, light if everywhere else np.where(valid, light, light.dtype.type(0)))
 
     def add_label(self, y: int, target: Shaped[np.ndarray, "y x"], ignore: int) -> None:
         """Add a strip of a label whose first row is `y`; strips come from top to bottom."""
@@ -76,10 +80,13 @@ class Reduction:
             target = np.concatenate([self._last[None], target])
             first = 1
         known = target != ignore
+        beside, below = target[first:, 1:] != target[first:, :-1], target[1:] != target[:-1]
+        if not known.all():
+            beside &= known[first:, 1:] & known[first:, :-1]
+            below &= known[1:] & known[:-1]
         borders = np.zeros(target.shape, dtype=np.uint8)
-        beside = (target[first:, 1:] != target[first:, :-1]) & known[first:, 1:] & known[first:, :-1]
         borders[first:, :-1] = beside
-        borders[:-1] += (target[1:] != target[:-1]) & known[1:] & known[:-1]
+        borders[:-1] += below
         self._last = target[-1].copy()
         self._gather(self._borders, y - first, borders)
 
@@ -100,8 +107,8 @@ class Reduction:
         """Sum a strip's pixels into the cells that they lie in: row by row of the cells, then column by column."""
         factor = self.factor
         first, rows = self._cells(y, len(strip))
-        # Sums of up to 256 values of 8 bits fit 16; adding slices is several times faster than numpy's own grouping.
-        narrow = strip.dtype == np.uint8 and factor <= 256
+        # Sums of as many values fit 16 bits; adding slices is several times faster than numpy's own grouping.
+        narrow = strip.dtype.kind == "u" and factor <= NARROW.get(strip.dtype.itemsize, 0)
         tall = np.zeros((len(rows), strip.shape[1]), dtype=np.uint16 if narrow else np.float32)
         for row in range(min(factor, len(strip))):
             part = strip[row::factor]
@@ -116,3 +123,15 @@ class Reduction:
         first = y // self.factor
         edges = np.arange(first, -(-(y + height) // self.factor) + 1) * self.factor
         return first, np.diff(edges.clip(y, y + height))
+
+
+def _light(bands: Shaped[np.ndarray, "band y x"]) -> Shaped[np.ndarray, "y x"]:
+    """Return the sum of up to three bands: as it is, in 16 bits for several of 8, else in float32."""
+    if bands.dtype == np.uint8 and len(bands) == 1:
+        alone: Shaped[np.ndarray, "y x"] = bands[0]
+        return alone
+    kind = np.uint16 if bands.dtype == np.uint8 else np.float32
+    light: Shaped[np.ndarray, "y x"] = bands[0].astype(kind)
+    for band in bands[1:]:
+        light += band
+    return light

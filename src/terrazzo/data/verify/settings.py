@@ -18,7 +18,7 @@ class VerifySettings(Record):
     enable: bool = True
     """Verify as the first phase of `run`; data that has not changed since is not read again."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Threads that decode; 0 takes as many as there are cores, eight at most. Findings never depend on it."""
+    """Processes that decode; 0 takes as many as there are cores, eight at most. Findings never depend on it."""
     checks: tuple[Look, ...] = ("files", "shifts", "duplicates", "places", "classes", "drift", "store")
     """What is looked for: damaged and unfit files and labels; shifted labels; pictures that come twice; footprints and
     distances of splits; classes that a split lacks; bands that differ between splits; the patch store."""

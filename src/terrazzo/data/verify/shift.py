@@ -5,10 +5,11 @@ edge, such as a shadow, convinces one block and not the others.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import uniform_filter
 
@@ -78,8 +79,7 @@ def find_shift(view: Reduced) -> Shift | None:
     edges, usable = _edges(view)
     met = np.sqrt(view.borders)
     borders = np.where(usable, met - met.mean(), 0).astype(np.float32)
-    table = _by_block(borders, edges, reach)
-    return _judged(table, view.factor)
+    return _judged(_moved(borders, edges, reach), view.factor)
 
 
 def _edges(view: Reduced) -> tuple[Float32[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]:
@@ -101,39 +101,59 @@ def _centred(plane: Float32[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:
     return centred
 
 
-def _by_block(
-    borders: Float32[np.ndarray, "y x"], edges: Float32[np.ndarray, "y x"], reach: int
-) -> Float32[np.ndarray, "block down right"]:
-    """Return for each block with borders the correlation at each move, from -reach to reach along both axes."""
-    height, width = (math.ceil(length / BLOCKS) for length in borders.shape)
-    shape = (next_fast_len(height + 2 * reach, real=True), next_fast_len(width + 2 * reach, real=True))
-    parts = np.zeros((BLOCKS * BLOCKS, *shape), dtype=np.float32)
-    around = np.zeros_like(parts)
-    for number in range(BLOCKS * BLOCKS):
-        y, x = number // BLOCKS * height, number % BLOCKS * width
-        part = borders[y : y + height, x : x + width]
-        parts[number, : part.shape[0], : part.shape[1]] = part
-        # What the block's borders may meet begins `reach` cells before it; beyond the image there are no edges.
-        top, left = max(y - reach, 0), max(x - reach, 0)
-        near = edges[top : y + height + reach, left : x + width + reach]
-        down, right = top - (y - reach), left - (x - reach)
-        around[number, down : down + near.shape[0], right : right + near.shape[1]] = near
-    kept = parts.any(axis=(1, 2)) & around.any(axis=(1, 2))
-    product = np.conj(rfft2(parts[kept])) * rfft2(around[kept])
-    moves: Float32[np.ndarray, "block down right"] = irfft2(product, s=shape)[:, : 2 * reach + 1, : 2 * reach + 1]
-    return moves
+@dataclass(frozen=True)
+class _Moves:
+    """How well borders meet edges at each move, and how far blocks of the image agree on the best.
+
+    Attributes:
+        total: Sum over the image at each move, from -reach to reach along both axes.
+        gains: Of each block with borders and edges, how much more than at no move they meet at the best.
+    """
+
+    total: Float32[np.ndarray, "down right"]
+    gains: Float32[np.ndarray, " block"]
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """Row and column of the best move."""
+        down, right = np.unravel_index(int(self.total.argmax()), self.total.shape)
+        return int(down), int(right)
 
 
-def _judged(table: Float32[np.ndarray, "block down right"], factor: int) -> Shift | None:
+def _moved(borders: Float32[np.ndarray, "y x"], edges: Float32[np.ndarray, "y x"], reach: int) -> _Moves:
+    """Correlate borders with edges at each move; beyond the image there are no edges."""
+    height, width = borders.shape
+    shape = (next_fast_len(height + reach, real=True), next_fast_len(width + reach, real=True))
+    around = irfft2(np.conj(rfft2(borders, s=shape)) * rfft2(edges, s=shape), s=shape)
+    # Moves up and to the left stand at the far ends, since a transform goes in circles.
+    axis = np.arange(-reach, reach + 1)
+    total: Float32[np.ndarray, "down right"] = around[np.ix_(axis, axis)]
+    moves = _Moves(total, np.empty(0, dtype=np.float32))
+    down, right = moves.best
+    there = np.pad(edges, reach)[down : down + height, right : right + width]
+    starts = [np.arange(0, length, math.ceil(length / BLOCKS)) for length in (height, width)]
+    gains = _block_sums(borders * (there - edges), starts)
+    kept = _block_sums((borders != 0).astype(np.float32), starts) > 0
+    kept &= _block_sums((edges != 0).astype(np.float32), starts) > 0
+    return _Moves(total, gains[kept])
+
+
+def _block_sums(
+    plane: Float32[np.ndarray, "y x"], starts: Sequence[Int64[np.ndarray, " _"]]
+) -> Float32[np.ndarray, "block_y block_x"]:
+    sums: Float32[np.ndarray, "block_y block_x"] = np.add.reduceat(np.add.reduceat(plane, starts[0]), starts[1], axis=1)
+    return sums
+
+
+def _judged(moves: _Moves, factor: int) -> Shift | None:
     """Return the best move with what speaks for it."""
-    if len(table) < LEAST_BLOCKS:
+    gains, total = moves.gains, moves.total
+    if len(gains) < LEAST_BLOCKS:
         return None
-    total = table.sum(axis=0)
     reach = len(total) // 2
-    down, right = np.unravel_index(int(total.argmax()), total.shape)
-    if {int(down), int(right)} & {0, 2 * reach}:
+    down, right = moves.best
+    if {down, right} & {0, 2 * reach}:
         return None  # the best lies at the border of what was tried: no peak
-    gains = table[:, down, right] - table[:, reach, reach]
     spread = float(gains.std(ddof=1)) / math.sqrt(len(gains))
     if spread == 0:
         return None
@@ -141,8 +161,8 @@ def _judged(table: Float32[np.ndarray, "block down right"], factor: int) -> Shif
     # An image's edge stands at the far side of its cell, a label's border on average (factor + 1) / 2 pixels into it.
     offset = (factor - 1) / 2
     return Shift(
-        down_px=factor * (int(down) - reach + _vertex(total[down - 1 : down + 2, right])) + offset,
-        right_px=factor * (int(right) - reach + _vertex(total[down, right - 1 : right + 2])) + offset,
+        down_px=factor * (down - reach + _vertex(total[down - 1 : down + 2, right])) + offset,
+        right_px=factor * (right - reach + _vertex(total[down, right - 1 : right + 2])) + offset,
         gain=best / none if none > 0 else math.inf,
         agreement=float(gains.mean()) / spread,
         peak=(best - float(total.mean())) / float(total.std()),
