@@ -1,12 +1,13 @@
 """Pictures that come twice, also turned or mirrored, found by a perceptual hash and confirmed by correlation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt64
-from scipy.fft import dctn
+from jaxtyping import Float32, Float64, Int64, UInt64
+from scipy.fft import dct
 
 from terrazzo.data.verify.reduction import Reduced
 
@@ -18,8 +19,14 @@ HASHED = 8
 """Lowest frequencies along each axis that make the hash; the mean is left out, which leaves 63 bits."""
 LEAST_DETAIL = 1e-3
 """Deviation of a thumbnail from a plane, as a share of its mean, below which a picture is too even to be compared."""
-COMPARED = 2**20
-"""Pairs whose hashes are compared at once."""
+BITS = HASHED**2 - 1
+"""Bits of a hash."""
+AT_ONCE = 512
+"""Hashes of each side that are compared at once, and pictures that are correlated at once: they stay in the cache."""
+BUCKETED_FROM = 2**12
+"""Pictures from which on hashes are sorted into buckets; among fewer, comparing all is faster."""
+BUCKETED_BITS = 10
+"""Bits up to which buckets spare most comparisons; beyond, they are too wide."""
 MOVES = (
     "",
     "turned by 90 degrees",
@@ -85,39 +92,99 @@ def _spread(pixels: int, factor: int) -> Float64[np.ndarray, "32 cell"]:
     return weights
 
 
-def find_twins(thumbnails: Sequence[Float32[np.ndarray, "32 32"]], *, bits: int, correlation: float) -> list[Twin]:
-    """Return pairs of pictures that show the same, in the order of the second, then of the first.
+def find_twins(
+    thumbnails: Sequence[Float32[np.ndarray, "32 32"]],
+    *,
+    bits: int,
+    correlation: float,
+    groups: Sequence[str | None] | None = None,
+) -> list[Twin]:
+    """Return for each picture the first earlier one of each group that shows the same, by second, then by first.
 
-    Memory follows the number of pictures, time its square; a hundred thousand pictures take minutes.
+    Memory follows the number of pictures, also where many are alike; processor time follows its square, but most pairs
+    are never met: a hundred thousand pictures that differ take less than half a minute.
 
     Args:
         thumbnails: As `thumbnail` makes them.
         bits: Bits by which hashes may differ, of 63.
         correlation: Least correlation of the thumbnails.
+        groups: Of each picture, such as its split; all are one group if None.
 
     Source: hash by the signs of low frequencies: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash
     Functions", section 3.2.1. Differs: signs instead of a comparison with the median, which turns and mirrors keep.
     """
     if len(thumbnails) < 2:
         return []
-    stack = np.stack(thumbnails)
-    hashes = [_hashes(_moved(stack, move)) for move in range(len(MOVES))]
-    found: list[Twin] = []
-    rows = max(1, COMPARED // len(stack))
-    for begin in range(1, len(stack), rows):
-        later = np.arange(begin, min(begin + rows, len(stack)))
-        best: dict[tuple[int, int], Twin] = {}
-        for move, name in enumerate(MOVES):
-            apart = np.bitwise_count(hashes[0][later][:, None] ^ hashes[move][None, : later[-1]])
-            for row, first in np.argwhere(apart <= bits).tolist():
-                second = int(later[row])
-                if first < second:
-                    alike = float(np.vdot(stack[second], _moved(stack[first][None], move)[0]))
-                    known = best.get((second, first))
-                    if alike >= correlation and (known is None or alike > known.correlation):
-                        best[second, first] = Twin(first, second, name, min(alike, 1.0))
-        found += [best[key] for key in sorted(best)]
-    return found
+    groups = groups or [None] * len(thumbnails)
+    best: dict[tuple[int, str | None], Twin] = {}
+    for move, seconds, firsts in _candidates(_hashes(thumbnails), bits):
+        alike = _correlations(thumbnails, seconds, firsts, move)
+        chosen = alike >= correlation
+        found = zip(seconds[chosen].tolist(), firsts[chosen].tolist(), alike[chosen].tolist(), strict=True)
+        for second, first, value in found:
+            known = best.get((second, groups[first]))
+            # Moves come in their order: of those that fit alike, the simplest counts.
+            if known is None or (first, -value) < (known.first, -known.correlation):
+                best[second, groups[first]] = Twin(first, second, MOVES[move], value)
+    return sorted(best.values(), key=lambda twin: (twin.second, twin.first))
+
+
+def _candidates(
+    hashes: UInt64[np.ndarray, "move image"], bits: int
+) -> Iterator[tuple[int, Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]]:
+    """Yield a move, and later and earlier pictures whose hashes differ by so many bits at most; each once.
+
+    Source: buckets: Norouzi, Punjani & Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 2:
+    of r + 1 disjoint parts of two hashes that differ by r bits, one is equal.
+    """
+    parts = bits + 1 if bits <= BUCKETED_BITS and hashes.shape[1] >= BUCKETED_FROM else 1
+    # A single part is compared whatever it holds: its mask is empty.
+    masks = [np.uint64(sum(1 << bit for bit in range(part, BITS, parts)) if parts > 1 else 0) for part in range(parts)]
+    for move, (part, mask) in product(range(len(hashes)), enumerate(masks)):
+        for later, earlier in _buckets(hashes[0] & mask, hashes[move] & mask):
+            for down, across in product(range(0, len(later), AT_ONCE), range(0, len(earlier), AT_ONCE)):
+                rows, columns = later[down : down + AT_ONCE], earlier[across : across + AT_ONCE]
+                if columns[0] >= rows[-1]:
+                    continue
+                apart = hashes[0][rows][:, None] ^ hashes[move][columns][None]
+                row, column = np.nonzero(np.bitwise_count(apart) <= bits)
+                seconds, firsts = rows[row], columns[column]
+                new = firsts < seconds
+                for met in masks[:part]:
+                    new &= (apart[row, column] & met) != 0
+                if new.any():
+                    yield move, seconds[new], firsts[new]
+
+
+def _buckets(
+    later: UInt64[np.ndarray, " image"], earlier: UInt64[np.ndarray, " image"]
+) -> Iterator[tuple[Int64[np.ndarray, " row"], Int64[np.ndarray, " column"]]]:
+    """Yield the positions, in their order, of each value that stands on both sides."""
+    sides = []
+    for keys in (later, earlier):
+        order = np.argsort(keys, kind="stable")
+        values, begins = np.unique(keys[order], return_index=True)
+        sides.append(dict(zip(values.tolist(), np.split(order, begins[1:]), strict=True)))
+    for value, positions in sides[0].items():
+        if value in sides[1]:
+            yield positions, sides[1][value]
+
+
+def _correlations(
+    thumbnails: Sequence[Float32[np.ndarray, "32 32"]],
+    seconds: Int64[np.ndarray, " pair"],
+    firsts: Int64[np.ndarray, " pair"],
+    move: int,
+) -> Float64[np.ndarray, " pair"]:
+    """Return the correlation of each pair, at most 1, the first one moved."""
+    found = []
+    for begin in range(0, len(seconds), AT_ONCE):
+        later = np.stack([thumbnails[number] for number in seconds[begin : begin + AT_ONCE]])
+        earlier = _moved(np.stack([thumbnails[number] for number in firsts[begin : begin + AT_ONCE]]), move)
+        # Summed row by row, so that a pair's bits do not depend on those beside it.
+        products = np.multiply(later, earlier, dtype=np.float64, order="C").reshape(len(later), -1)
+        found.append(products.sum(axis=1).clip(max=1.0))
+    return np.concatenate(found)
 
 
 def _moved(stack: Float32[np.ndarray, "image 32 32"], move: int) -> Float32[np.ndarray, "image 32 32"]:
@@ -126,9 +193,20 @@ def _moved(stack: Float32[np.ndarray, "image 32 32"], move: int) -> Float32[np.n
     return np.rot90(mirrored, move % 4, axes=(1, 2))
 
 
-def _hashes(stack: Float32[np.ndarray, "image 32 32"]) -> UInt64[np.ndarray, " image"]:
-    """Return the signs of each picture's low frequencies as bits."""
-    low = dctn(stack, axes=(1, 2), norm="ortho")[:, :HASHED, :HASHED].reshape(len(stack), -1)[:, 1:]
-    weights = np.uint64(1) << np.arange(low.shape[1], dtype=np.uint64)
-    hashes: UInt64[np.ndarray, " image"] = np.where(low > 0, weights, np.uint64(0)).sum(axis=1, dtype=np.uint64)
+def _hashes(thumbnails: Sequence[Float32[np.ndarray, "32 32"]]) -> UInt64[np.ndarray, "move image"]:
+    """Return the signs of each picture's low frequencies as bits, in each of its moves."""
+    waves: Float64[np.ndarray, "8 32"] = dct(np.eye(SIDE), axis=0, norm="ortho")[:HASHED]
+    odd = (-1.0) ** np.arange(HASHED)
+    weights = np.uint64(1) << np.arange(BITS, dtype=np.uint64)
+    hashes = np.empty((len(MOVES), len(thumbnails)), dtype=np.uint64)
+    for begin in range(0, len(thumbnails), AT_ONCE):
+        part = np.stack(thumbnails[begin : begin + AT_ONCE]).astype(np.float64)
+        upright = waves @ part @ waves.T
+        for move in range(len(MOVES)):
+            # Mirroring turns the sign of odd waves, a quarter turn also swaps the axes.
+            low = upright * odd if move >= 4 else upright
+            for _ in range(move % 4):
+                low = low.transpose(0, 2, 1) * odd[:, None]
+            signs = low.reshape(len(part), -1)[:, 1:] > 0
+            hashes[move, begin : begin + len(part)] = np.where(signs, weights, np.uint64(0)).sum(axis=1)
     return hashes
