@@ -19,6 +19,7 @@ from terrazzo.data.measuring import ImageFacts, measure_image
 from terrazzo.data.patches import Patch, PatchIndex, cut
 from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepared, save_prepared
 from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings
+from terrazzo.data.source_check import check_labels
 from terrazzo.data.sources.headers import Header, header_notes, read_header
 from terrazzo.data.sources.source import Pair
 from terrazzo.data.splitting.dividing import divide
@@ -144,6 +145,7 @@ class _Task:
         """Read what has changed, and write the folder."""
         inputs = self.inputs()
         with Progress("prepare", listener=listener, total=len(self.pairs), unit="images") as progress:
+            check_labels(self.pairs, self.data)
             headers = self._headers()
             bands, positions = select_bands(headers[0], self.data.bands, collar=self.data.collar)
             if self.data.normalisation is not None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from terrazzo.data.settings import DataSettings
+from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.prepare import prepare_data
+from terrazzo.data.settings import DataSettings, PrepareSettings
 from terrazzo.data.sources.deepglobe import LAND_COVER, ROADS, DeepglobeSource, published_split
 from terrazzo.errors import DataError
 from terrazzo.geo.grid import Window
@@ -172,3 +174,110 @@ def test_roads(real_data):
     decoded = entry.label.open(entry.grid).decode(Window(0, 0, 1024, 1024), ROADS)
     assert (decoded.target == white).all()
     assert white.sum() == 9944
+
+
+def masks(folder, *pictures):
+    """Write images with these masks, called 1, 2, ..."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures, 1):
+        Image.fromarray(np.full((*picture.shape[:2], 3), 90, dtype=np.uint8)).save(folder / f"{number}_sat.jpg")
+        Image.fromarray(picture).save(folder / f"{number}_mask.png")
+    return folder
+
+
+def blank(colour, size=(40, 50)):
+    return np.full((*size, 3), colour, dtype=np.uint8)
+
+
+def with_line(colour, ground=0):
+    """A line of five columns, which compression has made a little uneven."""
+    picture = blank(ground)
+    picture[:, 10:15] = colour
+    picture[::7, 10:15] = np.maximum(picture[::7, 10:15].astype(int) - 20, 0)
+    return picture
+
+
+def prepare(folder, tmp_path, *, classes=None, **settings):
+    data = {"source": {"name": "deepglobe", "folder": folder, **settings}, "patch": {"size": 32}}
+    return prepare_data(
+        DataSettings.model_validate({**data, **({"classes": classes} if classes else {})}),
+        PrepareSettings(folder=tmp_path / "prepared"),
+    )
+
+
+ROAD = with_line(255)
+
+
+def test_road_masks_that_nobody_has_named_are_refused(tmp_path):
+    folder = masks(tmp_path / "Дороги 1", blank(0), ROAD, with_line(250), ROAD[..., 0])
+    with pytest.raises(
+        DataError, match=r"Дороги 1: 4 masks of 4, such as .*1_mask\.png, hold nothing but black"
+    ) as told:
+        prepare(folder, tmp_path)
+    assert "data.source.masks: roads" in str(told.value)
+    assert not (tmp_path / "prepared" / "prepared.json").exists()
+    found = prepare(folder, tmp_path, masks="roads")
+    white = sum(int((picture[..., :1] >= 128).sum()) for picture in (ROAD, with_line(250), ROAD))
+    assert np.sum(list(found.pixel_counts.values()), axis=0).tolist() == [4 * 40 * 50 - white, white]
+
+
+def test_who_says_land_cover_gets_it(tmp_path):
+    found = prepare(masks(tmp_path / "data", ROAD, ROAD), tmp_path, masks="land_cover")
+    assert np.sum(list(found.pixel_counts.values()), axis=0).tolist() == [0, 0, 0, 0, 0, 2 * 40 * 5]
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        (ROAD, ROAD, with_line((0, 255, 0))),  # another class somewhere
+        (ROAD, with_line((255, 0, 0))),  # red is no class, but no colour of roads either
+        (blank(255), with_line(0, ground=255)),  # a desert with a little unknown
+        (blank(0), blank(0)),  # nothing is known
+    ],
+)
+def test_what_could_be_land_cover_is_read_as_that(tmp_path, pictures):
+    DeepglobeSource(folder=masks(tmp_path / "data", *pictures)).check_labels(
+        DeepglobeSource(folder=tmp_path / "data").pairs().pairs, LAND_COVER
+    )
+
+
+def test_own_classes_are_not_questioned(tmp_path):
+    folder = masks(tmp_path / "data", ROAD, ROAD)
+    classes = {"items": [{"name": "rest", "colour": [0, 0, 0]}, {"name": "road", "colour": [255, 255, 255]}]}
+    found = prepare(folder, tmp_path, classes={**classes, "labels": "colour", "match": "binarise"})
+    assert np.sum(list(found.pixel_counts.values()), axis=0).tolist() == [2 * 40 * 45, 2 * 40 * 5]
+
+
+def test_few_masks_of_many_are_looked_at_all_over(tmp_path, monkeypatch):
+    folder = masks(tmp_path / "data", *[ROAD] * 40)
+    source = DeepglobeSource(folder=folder)
+    pairs, opened = source.pairs().pairs, []
+    open_label = RasterLabel.open
+
+    def spied(self, grid):
+        opened.append(self.file)
+        return open_label(self, grid)
+
+    monkeypatch.setattr(RasterLabel, "open", spied)
+    with pytest.raises(DataError, match="16 masks of 40"):
+        source.check_labels(pairs, LAND_COVER)
+    assert len(opened) == len(set(opened)) == 16
+    listed = [pair.label.file for pair in pairs]
+    assert max(np.diff([listed.index(file) for file in opened])) <= 3
+
+
+def test_named_sets_are_looked_at_by_their_own_settings(tmp_path):
+    land = masks(tmp_path / "land", with_line((0, 255, 0)), blank((0, 0, 255)))
+    city = masks(tmp_path / "city", ROAD)
+    data = {"source": {"name": "deepglobe", "folder": land}, "validation": {}}
+    data["validation"]["city"] = {"source": {"name": "deepglobe", "folder": city}}
+    with pytest.raises(DataError, match=r"city: 1 mask of 1, such as .*1_mask\.png, holds nothing but"):
+        prepare_data(DataSettings.model_validate(data), PrepareSettings(folder=tmp_path / "prepared"))
+
+
+def test_real_road_masks_are_refused_and_real_land_cover_is_not(real_data):
+    roads = DeepglobeSource(folder=real_data / "deepglobe_roads_sample")
+    with pytest.raises(DataError, match=r"masks: roads"):
+        roads.check_labels(roads.pairs().pairs, roads.known_classes())
+    land = DeepglobeSource(folder=real_data / "deepglobe_landcover_thumb")
+    land.check_labels(land.pairs().pairs, land.known_classes())

@@ -8,14 +8,18 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from terrazzo.data.classes import Class, Classes
+from terrazzo.data.labels.label import Label
 from terrazzo.data.labels.raster import RasterLabel
 from terrazzo.data.sources.pattern import raster_files
 from terrazzo.data.sources.source import Listing, Pair, Source, role_of
 from terrazzo.data.splitting.splits import drawn_role
 from terrazzo.errors import DataError
+from terrazzo.geo.grid import Window
+from terrazzo.geo.raster import RasterFile
 
 __all__ = ["LAND_COVER", "ROADS", "DeepglobeSource", "published_split"]
 
@@ -44,6 +48,11 @@ ROADS = Classes(
     match="binarise",
 )
 """Road masks: white is road."""
+
+LOOKED_AT = 16
+"""Masks that are looked at, where nobody has said what they show."""
+ROWS = 1024
+"""Rows of a mask that are looked at together."""
 
 _IMAGE = re.compile(r"(.+)_sat", re.IGNORECASE)
 _LABEL = re.compile(r"(.+)_mask", re.IGNORECASE)
@@ -103,9 +112,9 @@ class DeepglobeSource(Source):
     """Name of this source."""
     folder: Path
     """Folder that holds everything."""
-    masks: Literal["land_cover", "roads"] = "land_cover"
+    masks: Literal["land_cover", "roads"] | None = None
     """What masks show, which decides the classes where `data.classes` lists none: the six colours of land cover, or
-    roads in white."""
+    roads in white. Land cover if not given; then black and white masks are refused, since roads would become barren."""
     split: Literal["folders", "published"] = "folders"
     """Where roles come from: the folders, or the published lists of 454 training, 207 validation and 142 test ids,
     wherever the files lie."""
@@ -115,7 +124,36 @@ class DeepglobeSource(Source):
 
     def known_classes(self) -> Classes:
         """Return the classes of the masks."""
-        return LAND_COVER if self.masks == "land_cover" else ROADS
+        return ROADS if self.masks == "roads" else LAND_COVER
+
+    def check_labels(self, pairs: Sequence[Pair], classes: Classes) -> None:
+        """Refuse road masks where nobody has said what masks show, since white would be read as barren.
+
+        Land cover is hardly ever unknown, and has other colours than white somewhere; road masks are mostly black. So
+        masks are those of roads if none of several, spread over all images, holds any other colour, and black is more
+        frequent than white.
+
+        Raises:
+            DataError: They are, or a mask is damaged.
+        """
+        if self.masks is not None or classes.items != LAND_COVER.items:
+            return
+        labels = [pair.label for pair in pairs if pair.label is not None]
+        count = min(LOOKED_AT, len(labels))
+        looked_at = [labels[number * len(labels) // count] for number in range(count)]
+        black = white = 0
+        for label in looked_at:
+            found = _black_and_white(label)
+            if found is None:
+                return
+            black, white = black + found[0], white + found[1]
+        if black > white > 0:
+            raise DataError(
+                f"{self.folder}: {_count(len(looked_at), 'mask')} of {len(labels)}, such as {looked_at[0].file}, "
+                f"{'holds' if len(looked_at) == 1 else 'hold'} nothing but black and white, and more black than white, "
+                "as masks of roads do; read as land cover, roads would be barren and all else unknown. Set "
+                "data.source.masks: roads, or data.source.masks: land_cover if that is what they show."
+            )
 
     def pairs(self) -> Listing:
         """List images with masks, opening none of them; images without mask are left out and counted.
@@ -208,6 +246,22 @@ class DeepglobeSource(Source):
             left = [number for number, entry in by_number.items() if entry.name not in roles]
             notes.append(f"{_count(len(left), 'image')} in no published list, left out: {_some(left)}")
         return roles, notes
+
+
+def _black_and_white(label: Label) -> tuple[int, int] | None:
+    """Return the black and the white pixels of a mask, or None where it has any other colour."""
+    barren = LAND_COVER.names.index("barren")
+    black = white = 0
+    with RasterFile(label.file) as file:
+        grid = file.grid
+    with label.open(grid) as reader:
+        for y in range(0, grid.height, ROWS):
+            decoded = reader.decode(Window(y, 0, min(ROWS, grid.height - y), grid.width), LAND_COVER)
+            counts = np.bincount(decoded.target.ravel(), minlength=LAND_COVER.ignore + 1)
+            black, white = black + int(counts[LAND_COVER.ignore]), white + int(counts[barren])
+            if decoded.unlisted or int(counts[[barren, LAND_COVER.ignore]].sum()) < decoded.target.size:
+                return None
+    return black, white
 
 
 def _without_mask(found: Sequence[_Found]) -> list[str]:

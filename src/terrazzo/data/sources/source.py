@@ -1,6 +1,7 @@
 """What every layout of data answers: which image belongs to which label, before any file is opened."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,17 @@ class Source(Component):
 
         Raises:
             ValueError: They do.
+        """
+
+    def check_labels(self, pairs: Sequence[Pair], classes: Classes) -> None:
+        """Look into a few labels for what contradicts the layout's own settings; most layouts have nothing to look for.
+
+        Args:
+            pairs: Images of this layout.
+            classes: How labels are read.
+
+        Raises:
+            DataError: They do.
         """
 
     @property
