@@ -42,7 +42,8 @@ def split_map(footprints: Sequence[FootprintFacts]) -> Markup:
     """
     frame = _Frame.around(footprints)
     splits = sorted({one.split for one in footprints}, key=_rank)
-    counts = {split: sum(1 for one in footprints if one.split == split) for split in splits}
+    # Of an image that is divided, a part may lie in several places.
+    counts = {split: len({one.image for one in footprints if one.split == split}) for split in splits}
     told = "Where images lie: " + ", ".join(f"{count} {split}" for split, count in counts.items())
     ranked = sorted(footprints, key=lambda one: _rank(one.split))
     shapes = [_shape(one, frame) for one in ranked]

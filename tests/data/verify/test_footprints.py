@@ -34,8 +34,7 @@ def test_the_ground_is_measured_in_metres(zone: str) -> None:
             [(10, 500_000, 4_100_000), (10, 502_000, 4_100_000)] if metres else [(0.001, 10, 50), (0.001, 10.3, 50)]
         )
     ]
-    corners = [(0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0)]
-    here, there = ground([(grid, corners) for grid in grids])
+    here, there = ground([(grid, shapely.box(0, 0, 100, 100)) for grid in grids])
     if metres:
         # The scale of the zone's middle is 0.9996, so that 1000 m on the map are 1000.4 m on the ground.
         assert here.area == pytest.approx((1000 / 0.9996) ** 2, rel=1e-4)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import shapely
 from jaxtyping import Float32
 
+from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.band_selection import select_bands
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.labels.raster import RasterLabel
@@ -22,6 +24,7 @@ from terrazzo.data.verify.files import damage, decode_whole, reason, strips, unf
 from terrazzo.data.verify.finding import Finding
 from terrazzo.data.verify.footprints import outline
 from terrazzo.data.verify.label_faults import LabelFaults
+from terrazzo.data.verify.parts import Parts, Portion
 from terrazzo.data.verify.reduction import Reduced, Reduction
 from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.data.verify.shift import Shift, find_shift
@@ -54,6 +57,8 @@ class Examined:
         class_pixels: Labelled and valid pixels of each class.
         picture: Thumbnail for finding twins; None where it is too even, or was not looked at.
         corners: Outline of its measured part in pixels, as (x, y).
+        parts: What has a role where the pair does not say it: the parts that it is divided into, or all of it in a
+            fold; none where it is left out. None where the pair says the role.
     """
 
     pair: Pair
@@ -65,9 +70,25 @@ class Examined:
     class_pixels: tuple[int, ...] = ()
     picture: Float32[np.ndarray, "32 32"] | None = None
     corners: tuple[tuple[float, float], ...] = ()
+    parts: tuple[Portion, ...] | None = None
+
+    @property
+    def portions(self) -> tuple[Portion, ...]:
+        """All that has a role of its own."""
+        if self.parts is not None:
+            return self.parts
+        outline = shapely.Polygon(self.corners) if self.corners else None
+        return (Portion(self.pair, self.moments, self.class_pixels, outline),)
 
 
-def examine(pair: Pair, data: DataSettings, settings: VerifySettings, *, georeferenced: bool) -> Examined:
+def examine(
+    pair: Pair,
+    data: DataSettings,
+    settings: VerifySettings,
+    *,
+    georeferenced: bool,
+    parts: tuple[Pair, ...] | None = None,
+) -> Examined:
     """Open and decode all files of an image; whatever is wrong becomes a finding, and nothing is raised for it.
 
     Args:
@@ -75,6 +96,8 @@ def examine(pair: Pair, data: DataSettings, settings: VerifySettings, *, georefe
         data: Which bands and classes are used.
         settings: What to look for.
         georeferenced: Whether a coordinate reference system is required.
+        parts: What the image is divided into, each with its role and area; none where it is left out; None where it
+            stays whole.
     """
     # Damaged JPEG data is only warned of by default, and comes out grey.
     with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True):
@@ -87,7 +110,7 @@ def examine(pair: Pair, data: DataSettings, settings: VerifySettings, *, georefe
             header = read_header(pair, georeferenced=georeferenced, resolution_m=data.resolution_m)
         except TerrazzoError as error:
             return _unopened(pair, error)
-        return _Look(pair, header, data, settings).result()
+        return _Look(pair, header, data, settings, parts).result()
 
 
 def _rasters(pair: Pair) -> list[Path]:
@@ -108,7 +131,14 @@ def _unopened(pair: Pair, error: TerrazzoError) -> Examined:
 class _Look:
     """The one pass over an image whose headers are sound."""
 
-    def __init__(self, pair: Pair, header: Header, data: DataSettings, settings: VerifySettings) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        header: Header,
+        data: DataSettings,
+        settings: VerifySettings,
+        parts: tuple[Pair, ...] | None,
+    ) -> None:
         self._pair = pair
         self._header = header
         self._classes = data.classes
@@ -121,6 +151,12 @@ class _Look:
         placed = "places" in self._checks and self._entry.crs is not None
         self._reduces = placed or bool({"shifts", "duplicates"} & set(self._checks))
         self._small = Reduction(self._entry.height, self._entry.width)
+        folds = data.split.folds
+        self._counts = "classes" in self._checks or (folds is not None and folds.stratify)
+        self._parts: Parts | None = None
+        if parts is not None:
+            size = {"bands": len(self._bands), "classes": len(data.classes)}
+            self._parts = Parts(parts, self._entry.grid, **size, factor=self._small.factor)
         self._valid = 0
         self._range: tuple[float, float] | None = None
 
@@ -131,9 +167,11 @@ class _Look:
         with ExitStack() as opened:
             files = opened.enter_context(ImageFiles(entry))
             if entry.label is not None:
-                area = entry.area.open(entry.grid) if entry.area else None
+                area: AreaReader | None = self._parts
+                if area is None and entry.area is not None:
+                    area = entry.area.open(entry.grid)
                 reader = opened.enter_context(entry.label.open(entry.grid))
-                faults = LabelFaults(reader, area, self._classes, counts="classes" in self._checks)
+                faults = LabelFaults(reader, area, self._classes, counts=self._counts)
             for strip in strips(entry.grid.whole, files.block_shape[0], row_bytes=_row_bytes(entry, self._bands)):
                 self._add(strip, files, faults)
             if faults is not None and self._decoded["label"]:
@@ -142,11 +180,15 @@ class _Look:
         if whole:
             self._about_values()
         if faults is not None and entry.label is not None and self._decoded["label"]:
-            self._findings += faults.findings(str(entry.label.file)) if whole else []
+            # The labels of an image that is left out are never used.
+            used = self._parts is None or self._parts.present
+            self._findings += faults.findings(str(entry.label.file)) if whole and used else []
             self._about_reference(entry)
         view = self._small.result() if self._reduces and whole else None
         if view is not None and "shifts" in self._checks and all(self._decoded.values()):
             self._about_shift(find_shift(view))
+        corners = self._outline(view) if view is not None else ()
+        counted = faults is not None and self._counts
         return Examined(
             pair=self._pair,
             findings=tuple(self._findings),
@@ -156,7 +198,8 @@ class _Look:
             moments=self._moments.result(),
             class_pixels=faults.class_pixels if faults is not None else (),
             picture=thumbnail(view) if view is not None and "duplicates" in self._checks else None,
-            corners=self._outline(view) if view is not None else (),
+            corners=corners,
+            parts=None if self._parts is None else self._parts.portions(corners, counted=counted),
         )
 
     def _outline(self, view: Reduced) -> tuple[tuple[float, float], ...]:
@@ -180,6 +223,8 @@ class _Look:
         if raster is None:
             return
         self._measure(strip, raster)
+        if self._parts is not None:
+            self._parts.add(strip, raster, target, step=SAMPLED if "drift" in self._checks else None)
         if faults is not None and target is not None:
             faults.count(strip, target, raster.valid)
             if "shifts" in self._checks:

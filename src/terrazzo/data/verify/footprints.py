@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import rasterio.warp
 import shapely
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
@@ -18,7 +18,7 @@ from terrazzo.geo.grid import Grid
 __all__ = ["Footprint", "Overlap", "distances_m", "ground", "outline", "overlaps"]
 
 EDGE_POINTS = 8
-"""Points along each edge of an outline, so that it keeps its shape in another projection."""
+"""Points along an image's longer side at least, so that an outline keeps its shape in another projection."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,17 @@ class Footprint:
         image_id: The image.
         file: Its file.
         split: Its role.
-        shape: Polygon in metres, (east, north).
+        shape: Polygon, or several, in metres, (east, north).
+        divided: Whether its image is divided along the ground, so that it shares no pixel with any other such part.
+        clear_m: Metres that it keeps from such parts of other roles by construction, where it is itself one.
     """
 
     image_id: str
     file: str
     split: str
-    shape: shapely.Polygon
+    shape: shapely.Geometry
+    divided: bool = False
+    clear_m: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,11 @@ def outline(
     return tuple((float(x), float(y)) for x, y in hull.exterior.coords[:-1])
 
 
-def ground(places: Sequence[tuple[Grid, Sequence[tuple[float, float]]]]) -> list[shapely.Polygon]:
+def ground(places: Sequence[tuple[Grid, shapely.Geometry]]) -> list[shapely.Geometry]:
     """Bring outlines into one projection in metres around their common centre.
 
     Args:
-        places: Grid with a coordinate reference system, and outline in its pixels, of each image.
+        places: Grid with a coordinate reference system, and outline in its pixels as (x, y), of each; none is empty.
 
     Returns:
         Polygons in metres (east, north), azimuthal equidistant around the mean of all centres.
@@ -91,37 +95,36 @@ def ground(places: Sequence[tuple[Grid, Sequence[tuple[float, float]]]]) -> list
         DataError: A reference system has no way to longitude and latitude.
     """
     degrees = CRS.from_epsg(4326)
-    lonlat: list[Float64[np.ndarray, "point 2"]] = []
-    for grid, corners in places:
-        dense = _dense(np.array(corners, dtype=np.float64))
-        a, b, c, d, e, f = grid.transform[:6]
-        east, north = a * dense[:, 0] + b * dense[:, 1] + c, d * dense[:, 0] + e * dense[:, 1] + f
+    shapes = np.array(
+        [shapely.segmentize(outline, max(grid.height, grid.width) / EDGE_POINTS) for grid, outline in places],
+        dtype=object,
+    )
+    corners, owners = shapely.get_coordinates(shapes, return_index=True)
+    a, b, c, d, e, f = np.array([grid.transform[:6] for grid, _ in places], dtype=np.float64)[owners].T
+    east, north = a * corners[:, 0] + b * corners[:, 1] + c, d * corners[:, 0] + e * corners[:, 1] + f
+    systems = list(dict.fromkeys(grid.crs for grid, _ in places))
+    system = np.array([systems.index(grid.crs) for grid, _ in places])[owners]
+    lonlat = np.empty_like(corners)
+    for number, crs in enumerate(systems):
+        chosen = system == number
         try:
-            found = rasterio.warp.transform(grid.crs, degrees, east, north)
+            found = rasterio.warp.transform(crs, degrees, east[chosen], north[chosen])
         except RasterioError as error:
-            raise DataError(f"{grid.crs} cannot be brought to longitude and latitude: {error}.") from error
-        lonlat.append(np.array(found[:2], dtype=np.float64).T)
-    centre = np.mean([points.mean(axis=0) for points in lonlat], axis=0)
+            raise DataError(f"{crs} cannot be brought to longitude and latitude: {error}.") from error
+        lonlat[chosen] = np.array(found[:2], dtype=np.float64).T
+    counts = np.bincount(owners)
+    centre = [float((np.bincount(owners, weights=axis) / counts).mean()) for axis in lonlat.T]
     local = CRS.from_proj4(f"+proj=aeqd +lon_0={centre[0]:.8f} +lat_0={centre[1]:.8f} +datum=WGS84 +units=m")
-    polygons = []
-    for points in lonlat:
-        east, north = rasterio.warp.transform(degrees, local, points[:, 0], points[:, 1])[:2]
-        polygons.append(shapely.make_valid(shapely.Polygon(np.column_stack([east, north]))))
-    return polygons
-
-
-def _dense(corners: Float64[np.ndarray, "corner 2"]) -> Float64[np.ndarray, "point 2"]:
-    """Set further points along the edges."""
-    steps = np.arange(EDGE_POINTS)[:, None] / EDGE_POINTS
-    edges = zip(corners, np.roll(corners, -1, axis=0), strict=True)
-    return np.concatenate([begin + steps * (end - begin) for begin, end in edges])
+    metres = rasterio.warp.transform(degrees, local, lonlat[:, 0], lonlat[:, 1])[:2]
+    return list(shapely.make_valid(shapely.set_coordinates(shapes, np.array(metres, dtype=np.float64).T)))
 
 
 def overlaps(footprints: Sequence[Footprint], *, least_share: float) -> list[Overlap]:
     """Return pairs of images of different splits that share ground, the largest share first.
 
     Args:
-        footprints: Of all images; parts of one file are divided on purpose and never compared.
+        footprints: Of all images. Parts of images that are divided along the ground agree about every place, and are
+            not compared with each other; nor is a file with itself.
         least_share: Share of the smaller footprint from which on an overlap counts.
     """
     if not footprints:
@@ -132,6 +135,8 @@ def overlaps(footprints: Sequence[Footprint], *, least_share: float) -> list[Ove
     for here, there in tree.query(shapes, predicate="intersects").T.tolist():
         first, second = footprints[here], footprints[there]
         if here >= there or first.split == second.split or first.file == second.file:
+            continue
+        if first.divided and second.divided:
             continue
         area = float(first.shape.intersection(second.shape).area)
         share = area / max(min(first.shape.area, second.shape.area), 1e-12)
@@ -144,7 +149,7 @@ def distances_m(footprints: Sequence[Footprint]) -> Mapping[tuple[str, str], tup
     """Return for each two splits their smallest distance in metres, and the files that are so near.
 
     Args:
-        footprints: Of all images; parts of one file are not compared.
+        footprints: Of all images; a file that is not divided is not compared with itself.
     """
     by_split: dict[str, list[Footprint]] = {}
     for one in footprints:
@@ -157,7 +162,11 @@ def distances_m(footprints: Sequence[Footprint]) -> Mapping[tuple[str, str], tup
             for position in tree.query_nearest(one.shape, all_matches=True).tolist():
                 other = by_split[second][position]
                 distance = float(one.shape.distance(other.shape))
-                if one.file != other.file and (nearest is None or distance < nearest[0]):
+                divided = one.divided and other.divided
+                if divided:
+                    # Outlines of parts are drawn on cells; how far they keep apart is known better.
+                    distance = max(distance, one.clear_m, other.clear_m)
+                if (divided or one.file != other.file) and (nearest is None or distance < nearest[0]):
                     nearest = (distance, one.file, other.file)
         if nearest is not None:
             found[first, second] = nearest

@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 from terrazzo.data.areas.area import AreaReader
-from terrazzo.data.classes import Classes
+from terrazzo.data.classes import Classes, Decoded
 from terrazzo.data.labels.label import LabelReader
-from terrazzo.data.reading import decode_label
 from terrazzo.data.verify.finding import Finding
 from terrazzo.geo.grid import Window
 
@@ -56,11 +55,18 @@ class LabelFaults:
             DataError: The file is damaged.
             LabelError: The label's bands or type do not fit how classes are listed.
         """
-        decoded = decode_label(self._reader, self._area, strip, self._classes)
+        inside = None if self._area is None else self._area.inside(strip)
+        decoded = self._decoded(strip)
         for text, count in decoded.unlisted.items():
             self._unlisted[text] += count
             self._strips.setdefault(text, strip)
-        return decoded.target
+        target = decoded.target
+        return target if inside is None else np.where(inside, target, target.dtype.type(self._classes.ignore))
+
+    def _decoded(self, window: Window) -> Decoded:
+        """Decode a window also where the area has no pixel: damage is looked for everywhere."""
+        inside = None if self._area is None else self._area.inside(window)
+        return self._reader.decode(window, self._classes, inside)
 
     def count(self, strip: Window, target: Shaped[np.ndarray, "y x"], valid: Bool[np.ndarray, "y x"]) -> None:
         """Count the pixels of each class, and those that lie where the image holds nothing."""
@@ -128,7 +134,7 @@ class LabelFaults:
         while high - low > 1:
             middle = (low + high) // 2
             half = part._replace(y=low, height=middle - low) if down else part._replace(x=low, width=middle - low)
-            if text in self._reader.decode(half, self._classes).unlisted:
+            if text in self._decoded(half).unlisted:
                 high = middle
             else:
                 low = middle

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import shapely
+
 from terrazzo.data.settings import DataSettings
 from terrazzo.data.verify.audit import Audit, Inventory
 from terrazzo.data.verify.finding import Finding, Severity
@@ -16,7 +18,7 @@ from terrazzo.storage import fingerprint, read_json, write_json
 __all__ = ["VERIFY_FILE", "Verified", "inputs_of", "load_verified", "save_verified"]
 
 VERIFY_FILE = "verify.json"
-FORMAT = 1
+FORMAT = 2
 MOST_FOOTPRINTS = 2000
 """Footprints that are written; of more, every so many."""
 
@@ -42,11 +44,17 @@ class Verified:
 
 def inputs_of(inventory: Inventory, data: DataSettings, settings: VerifySettings) -> str:
     """Return a hash of the settings and of every file's path, size and time; a missing file counts as such."""
-    files = [[pair.image_id, pair.split, [_state(path) for path in pair.all_files]] for pair in inventory.pairs]
+    files = [
+        [pair.image_id, pair.split, pair.fold, [_state(path) for path in pair.all_files]] for pair in inventory.pairs
+    ]
     how = settings.model_dump(mode="json", exclude={"enable", "workers"})
     told = [asdict(finding) for finding in inventory.findings]
-    chosen = data.model_dump(mode="json", include={"source", "classes", "bands", "split", "validation", "collar"})
-    return fingerprint({"format": FORMAT, "verify": how, "data": chosen, "files": files, "listing": told})
+    wanted = {"source", "classes", "bands", "split", "fold", "patch", "validation", "resolution_m", "collar"}
+    chosen = data.model_dump(mode="json", include=wanted)
+    polygons = data.split.polygons
+    division = [] if polygons is None else [_state(path) for path in polygons.all_files]
+    inputs = {"verify": how, "data": chosen, "files": files, "division": division, "listing": told}
+    return fingerprint({"format": FORMAT, **inputs})
 
 
 def _state(path: Path) -> list[str | int]:
@@ -84,17 +92,21 @@ def save_verified(path: Path, audit: Audit, *, inputs: str, classes: Sequence[st
 
 
 def _footprints(footprints: Sequence[Footprint]) -> list[dict[str, Any]]:
-    """Return outlines in metres, rounded to centimetres; of very many an even choice."""
-    step = max(1, -(-len(footprints) // MOST_FOOTPRINTS))
+    """Return outlines in metres, rounded to centimetres, one a polygon without its holes; of very many an even choice.
+
+    What fills a hole is another part, which is drawn on top of it.
+    """
+    polygons = [
+        (one, part) for one in footprints for part in shapely.get_parts(one.shape) if part.geom_type == "Polygon"
+    ]
+    step = max(1, -(-len(polygons) // MOST_FOOTPRINTS))
     return [
-        {"image": one.image_id, "split": one.split, "outline": _rounded(one)}
-        for one in footprints[::step]
-        if one.shape.geom_type == "Polygon"
+        {"image": one.image_id, "split": one.split, "outline": _rounded(polygon)} for one, polygon in polygons[::step]
     ]
 
 
-def _rounded(one: Footprint) -> list[list[float]]:
-    simple = one.shape.simplify(0.001 * one.shape.length)
+def _rounded(polygon: shapely.Polygon) -> list[list[float]]:
+    simple = polygon.simplify(0.001 * polygon.length)
     return [[round(float(east), 2), round(float(north), 2)] for east, north in simple.exterior.coords[:-1]]
 
 
