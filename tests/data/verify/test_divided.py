@@ -285,6 +285,14 @@ class TestCopies:
         add(tmp_path, "b", 0, 9000)
         assert told(look(data).findings) == [("error", "duplicate", "b.tif")]
 
+    def test_a_first_copy_of_the_same_role_hides_no_leak(self, tmp_path: Path) -> None:
+        """Whatever role the images' folders say, polygons decide: the second copy lies where pixels select."""
+        for name, east in (("a", 0), ("b", 1000), ("c", 500)):
+            add(tmp_path, name, 0, east, split="train")
+        data = settings(tmp_path, split={"polygons": areas(tmp_path / "r.gpkg", train=[(-9, 800)], val=[(900, 1300)])})
+        found = look(data, checks=["duplicates"]).findings
+        assert told(found) == [("error", "duplicate", "b.tif"), ("error", "duplicate", "c.tif")]
+
 
 class TestFolds:
     """Folds take turns to select; the one that does decides the roles."""

@@ -1,7 +1,7 @@
 """What shows only between images: bands that differ, pictures and places in two splits, classes that a split lacks."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -115,7 +115,7 @@ def about_duplicates(
         pictures,
         bits=settings.duplicate_bits,
         correlation=settings.duplicate_correlation,
-        groups=[one.pair.split for one in chosen],
+        groups=[_kind(one, number) for number, one in enumerate(chosen)],
     )
     told: dict[int, Finding] = {}
     for twin in twins:
@@ -156,6 +156,14 @@ class _Apart:
 
     what: str
     leaks: bool
+
+
+def _kind(one: Examined, number: int) -> Hashable:
+    """Return what is equal for images whose roles differ alike from those of any other."""
+    # Where divided images lie matters beside their roles.
+    alone = number if all(part.divided for part in one.portions) else None
+    roles = frozenset((part.pair.split, part.pair.fold) for part in one.portions)
+    return roles, alone
 
 
 def _apart(first: Examined, second: Examined, *, between_folds: bool) -> _Apart | None:
@@ -280,7 +288,8 @@ def about_classes(pixels: Mapping[str, Sequence[int]], classes: Classes) -> list
             found.append(Finding("", "warning", "class", what, "check data.classes, or leave the class out"))
         else:
             to_do = "divide in another way (data.split), so that it can be learned and judged"
-            found.append(Finding("", "warning", "class", f"class {name} is absent from {', '.join(absent)}", to_do))
+            where = ", ".join("images without a split" if split == NO_ROLE else split for split in absent)
+            found.append(Finding("", "warning", "class", f"class {name} is absent from {where}", to_do))
     return found
 
 
