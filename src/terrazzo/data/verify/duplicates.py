@@ -1,6 +1,6 @@
 """Pictures that come twice, also turned or mirrored, found by a perceptual hash and confirmed by correlation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -97,7 +97,7 @@ def find_twins(
     *,
     bits: int,
     correlation: float,
-    groups: Sequence[str | None] | None = None,
+    groups: Sequence[Hashable] | None = None,
 ) -> list[Twin]:
     """Return for each picture the first earlier one of each group that shows the same, by second, then by first.
 
@@ -108,7 +108,7 @@ def find_twins(
         thumbnails: As `thumbnail` makes them.
         bits: Bits by which hashes may differ, of 63.
         correlation: Least correlation of the thumbnails.
-        groups: Of each picture, such as its split; all are one group if None.
+        groups: What each picture belongs to, such as its split; all are one group if None.
 
     Source: hash by the signs of low frequencies: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash
     Functions", section 3.2.1. Differs: signs instead of a comparison with the median, which turns and mirrors keep.
@@ -116,7 +116,7 @@ def find_twins(
     if len(thumbnails) < 2:
         return []
     groups = groups or [None] * len(thumbnails)
-    best: dict[tuple[int, str | None], Twin] = {}
+    best: dict[tuple[int, Hashable], Twin] = {}
     for move, seconds, firsts in _candidates(_hashes(thumbnails), bits):
         alike = _correlations(thumbnails, seconds, firsts, move)
         chosen = alike >= correlation

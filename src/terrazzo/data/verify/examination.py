@@ -235,7 +235,8 @@ class _Look:
         if self._reduces:
             self._small.add(strip.y, raster.values, raster.valid)
         if "drift" in self._checks:
-            few = (slice(None, None, SAMPLED), slice(None, None, SAMPLED))
+            # Counted from the image's first row, wherever strips are cut.
+            few = (slice(-strip.y % SAMPLED, None, SAMPLED), slice(None, None, SAMPLED))
             self._moments.add(raster.values[:, *few], raster.valid[few])
         everywhere = bool(raster.valid.all())
         self._valid += raster.valid.size if everywhere else int(raster.valid.sum())

@@ -104,7 +104,9 @@ class Parts(AreaReader):
                 classes = self._pixels.shape[1]
                 self._pixels[number] += np.bincount(target[own], minlength=classes)[:classes]
             if step is not None:
-                self._moments[number].add(raster.values[:, ::step, ::step], own[::step, ::step])
+                # Counted from the image's first row, wherever strips are cut.
+                few = (slice(-strip.y % step, None, step), slice(None, None, step))
+                self._moments[number].add(raster.values[:, *few], own[few])
 
     def portions(self, measured: Sequence[tuple[float, float]], *, counted: bool) -> tuple[Portion, ...]:
         """Return what is known of each part.
