@@ -1,14 +1,17 @@
 """What a process keeps open: bounded, and its own."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from terrazzo.data import open_files
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
-from terrazzo.data.reading import read_image
+from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.reading import read_image, read_target
 from terrazzo.data.store.manifest import with_tiles
 from terrazzo.data.store.store import TileStore
 from terrazzo.errors import DataError
@@ -42,6 +45,28 @@ def test_open_files_and_decoded_bytes_stay_bounded(entries, monkeypatch):
     assert len(kept._files) == 4
     assert kept._bytes <= 1000
     assert kept._bytes == sum(array.nbytes for arrays in kept._arrays.values() for array in arrays)
+
+
+def test_a_label_that_is_kept_decoded_is_not_opened_again(entries, monkeypatch):
+    """More labels than stay open: to open shapes is to read their file."""
+    classes = Classes(items=[str(number) for number in range(12)])
+    entries = [replace(entry, label=RasterLabel(rasters=(entry.image,))) for entry in entries]
+    for entry in entries:
+        gray = np.full((7, 11), int(entry.image_id), dtype=np.uint8)
+        Image.fromarray(gray).save(entry.image)
+    monkeypatch.setattr(open_files, "OPEN_FILES", 4)
+    opened = []
+    open_label = RasterLabel.open
+
+    def spied(self, grid):
+        opened.append(self.file)
+        return open_label(self, grid)
+
+    monkeypatch.setattr(RasterLabel, "open", spied)
+    for _ in range(3):
+        for number, entry in enumerate(entries):
+            assert (read_target(entry, WHOLE, classes) == number).all()
+    assert len(opened) == len(set(opened)) == 12
 
 
 def test_open_files_of_the_patch_store_stay_bounded(entries, monkeypatch, tmp_path):

@@ -21,7 +21,7 @@ from terrazzo.errors import DataError
 from terrazzo.geo.raster import RasterFile
 from terrazzo.geo.warped import Resampling
 
-__all__ = ["KEPT_BYTES", "Arrays", "OpenFiles", "OpenLabel", "file_state", "open_files"]
+__all__ = ["KEPT_BYTES", "OPEN_FILES", "Arrays", "OpenFiles", "OpenLabel", "file_state", "open_files"]
 
 OPEN_FILES = 32
 """Files that stay open in a process."""

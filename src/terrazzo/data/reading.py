@@ -118,14 +118,15 @@ def read_target(entry: ImageEntry, window: Window, classes: Classes) -> Shaped[n
         states = tuple(file_state(path) for part in (entry.label, entry.area) if part for path in part.files)
         # The records are part of the key: one file of shapes serves many images, and one image many areas.
         place = (*states, entry.label, entry.area, entry.crs, entry.transform, entry.height, entry.width)
-        label = store.label(place, entry)
         if window.intersection(entry.grid.whole) != window:
             raise ContractError(f"{entry.label.file}: {window} leaves the {entry.height} x {entry.width} pixels.")
-        if entry.height * entry.width > WHOLE_BYTES or label.reader.block_shape[1] != entry.width:
-            return decode_label(label.reader, label.area, window, classes).target
         key = (*place, classes)
         kept = store.get(key)
         if kept is None:
+            # Opened only where it is needed: to open shapes is to read them, and few labels stay open.
+            label = store.label(place, entry)
+            if entry.height * entry.width > WHOLE_BYTES or label.reader.block_shape[1] != entry.width:
+                return decode_label(label.reader, label.area, window, classes).target
             kept = store.keep(key, (decode_label(label.reader, label.area, entry.grid.whole, classes).target,))
     return kept[0][window.slices].copy()
 

@@ -220,5 +220,5 @@ class PrepareSettings(Record):
     """Write each label as an image into `masks/`: its class numbers, its colours, or both, with the colour map."""
     store: Literal["auto", "original", "tiles"] = "auto"
     """Whether images of which a patch cannot be read without decoding much more are written once as tiles, below
-    `folder`: never (original), always (tiles), or where images are too large or too many to be kept in memory and their
-    tiles take at most a quarter of the free disk (auto). Samples are the same."""
+    `folder`: never (original), always (tiles), or where images are too large or too many to be kept in memory, or their
+    labels to be kept drawn, and tiles take at most a quarter of the free disk (auto). Samples are the same."""

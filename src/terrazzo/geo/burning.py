@@ -17,7 +17,7 @@ from rasterio.features import rasterize
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.shapes import Geometries
 
-__all__ = ["BLOCK", "Burner"]
+__all__ = ["BLOCK", "KEPT_BYTES", "Burner"]
 
 BLOCK = 256
 """Side of a block in pixels."""

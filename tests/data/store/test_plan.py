@@ -10,9 +10,11 @@ from affine import Affine
 
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Classes
+from terrazzo.data.labels.cvat import CvatLabel
 from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.labels.vector import VectorLabel
 from terrazzo.data.store import plan as store_plan
-from terrazzo.data.store.plan import exceeds_memory, plan_tiles
+from terrazzo.data.store.plan import drawn_anew, exceeds_memory, plan_tiles
 from terrazzo.data.validity import ValidityMask
 from terrazzo.geo.bands import Band, Bands
 
@@ -127,3 +129,41 @@ def test_what_a_process_cannot_keep(tmp_path, monkeypatch):
     assert not exceeds_memory([entry, part], bands)
     monkeypatch.setattr(store_plan, "WHOLE_BYTES", one - 1)
     assert exceeds_memory([entry], bands)
+
+
+def drawn(path: Path, size: tuple[int, int], name: str = "i") -> ImageEntry:
+    """An image with shapes as its label; neither file is needed to decide."""
+    placed = {"crs": WKT, "transform": (2.0, 0.0, 9.0, 0.0, -2.0, 9.0)}
+    label = VectorLabel(vectors=(path / "l.gpkg",), value="a")
+    return ImageEntry(name, path / f"{name}.tif", label, (), "train", None, *size, **placed)
+
+
+# 2048 x 2048 pixels are the 64 blocks of 256 x 256 that an open label keeps.
+@pytest.mark.parametrize(
+    ("size", "anew"),
+    [((1024, 1024), False), ((2048, 2048), False), ((2049, 2048), True), ((1, 16384), False), ((1, 16385), True)],
+)
+def test_a_label_of_more_blocks_than_are_kept_is_drawn_anew(tmp_path, size, anew):
+    entry = drawn(tmp_path, size)
+    assert drawn_anew([entry]) == ([entry] if anew else [])
+    assert drawn_anew([replace(entry, label=None), replace(entry, label=RasterLabel(rasters=(tmp_path,)))]) == []
+
+
+def test_more_labels_than_stay_open_are_drawn_anew(tmp_path):
+    small = [drawn(tmp_path, (1024, 1024), f"small {n}") for n in range(50)]
+    large = [drawn(tmp_path, (1025, 8), f"large {n}") for n in range(33)]
+    assert drawn_anew([*small, *large[:32]]) == []
+    assert drawn_anew([*small, *large]) == large
+
+
+def test_labels_that_are_drawn_whole_are_kept(tmp_path):
+    entry = drawn(tmp_path, (4000, 4000))
+    label = CvatLabel(annotations=tmp_path / "a.xml", image="i")
+    assert drawn_anew([replace(entry, label=label, image_id=f"{n}") for n in range(40)]) == []
+
+
+def test_labels_alone_are_planned_where_images_are_kept(write_photo, tmp_path):
+    path = write_photo("ö.png", np.zeros((64, 64), dtype=np.uint8))
+    jobs = plan_tiles(tmp_path, [entry_of(path, path, (64, 64))], ONE, CLASSES, patch_size=16, images=False)
+    assert (jobs["i"].bands, jobs["i"].classes) == (None, CLASSES)
+    assert plan_tiles(tmp_path, [entry_of(path, None, (64, 64))], ONE, CLASSES, patch_size=16, images=False) == {}

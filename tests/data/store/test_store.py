@@ -10,17 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from jaxtyping import Bool
 from PIL import Image
+from shapely import box
 
 from terrazzo.data.areas.area import Area, AreaReader
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.labels.raster import RasterLabel
+from terrazzo.data.labels.vector import VectorLabel
 from terrazzo.data.reading import read_image, read_patch, read_target
 from terrazzo.data.store import plan as store_plan
 from terrazzo.data.store import store as store_module
@@ -310,6 +313,39 @@ def test_auto_writes_where_images_are_too_many_for_memory(tmp_path, monkeypatch)
     auto.write()
     assert auto.ready()
     assert len(states(folder)) == 2
+
+
+def test_auto_writes_labels_alone_that_would_be_drawn_anew(tmp_path, monkeypatch):
+    """An image in tiles of its own beside shapes on more pixels than an open label keeps burned; both fit in memory."""
+    size, folder = (40, 1100), tmp_path / "prepared"
+    image = raster(tmp_path / "ä b.tif", DRAW.integers(0, 255, (1, *size)).astype(np.uint8), blockysize=1)
+    shapes = tmp_path / "s.geojson"
+    square = box(9 + 2 * 10, 9 - 2 * 30, 9 + 2 * 700, 9 - 2 * 5)
+    gpd.GeoDataFrame(geometry=[square], crs="EPSG:32633").to_file(shapes)
+    label = VectorLabel(vectors=(shapes,), value="b", background="a")
+    drawn = replace(entry_of(image, None, size, ("red",)), label=label, image_id="drawn")
+    plain = replace(entry_of(photo(tmp_path / "p.png", label_of(size)), None, size, ("red",)), image_id="plain")
+    auto = replace(store_of(folder, [drawn, plain], "auto"), bands=Bands(items=(Band(name="red"),)))
+    auto.write()
+    assert states(folder) == {}
+    monkeypatch.setattr(store_plan, "BURNED_BYTES", 5 * 256 * 256 * 4 - 1)
+    assert not auto.ready()
+    auto.write()
+    assert auto.ready()
+    (name,) = states(folder)
+    with rasterio.open(folder / TILES_FOLDER / name) as file:
+        assert file.count == 1
+        stored = file.read(1)
+    expected = np.zeros(size, dtype=np.uint8)
+    expected[5:30, 10:700] = 1
+    assert np.array_equal(stored, expected)
+    read = with_tiles(folder, [drawn, plain], auto.bands, CLASSES, inputs=auto.inputs)
+    assert [entry.tiles is None for entry in read] == [False, True]
+    assert np.array_equal(read_target(read[0], Window(3, 8, 30, 900), CLASSES), expected[3:33, 8:908])
+    with rasterio.open(image) as file:
+        assert np.array_equal(
+            read_image(read[0], Window(3, 8, 30, 900), auto.bands).values[0], file.read(1)[3:33, 8:908]
+        )
 
 
 def test_auto_leaves_a_small_disk_alone_and_says_so(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from terrazzo.geo.shapes import Geometries, crs_of, widen
 from terrazzo.geo.side_files import files_of
 from terrazzo.geo.vector import EMPTY_TEXT, VectorFile, text_of
 
-__all__ = ["VectorLabel", "VectorLabelReader"]
+__all__ = ["KEPT_WHOLE", "VectorLabel", "VectorLabelReader"]
 
 KEPT_WHOLE = 1024
 """Largest side in pixels of an image whose label is best burned whole and kept; larger ones are burned by blocks."""

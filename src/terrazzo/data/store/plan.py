@@ -1,5 +1,6 @@
-"""Which images are worth writing as tiles: those of which a patch cannot be read without decoding much more."""
+"""Which images and labels are worth writing as tiles: those of which a patch cannot be read without much more work."""
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,17 @@ from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.data.facts import file_states
 from terrazzo.data.labels.raster import RasterLabel
-from terrazzo.data.open_files import KEPT_BYTES
+from terrazzo.data.labels.vector import KEPT_WHOLE, VectorLabel
+from terrazzo.data.open_files import KEPT_BYTES, OPEN_FILES
 from terrazzo.data.reading import WHOLE_BYTES, ImageFiles
 from terrazzo.data.store.writing import TileJob
 from terrazzo.geo.bands import Bands
+from terrazzo.geo.burning import BLOCK
+from terrazzo.geo.burning import KEPT_BYTES as BURNED_BYTES
 from terrazzo.geo.raster import RasterFile
 from terrazzo.storage import fingerprint
 
-__all__ = ["LARGEST_BLOCK", "LARGEST_MULTIPLE", "Store", "exceeds_memory", "plan_tiles", "threads"]
+__all__ = ["LARGEST_BLOCK", "LARGEST_MULTIPLE", "Store", "drawn_anew", "exceeds_memory", "plan_tiles", "threads"]
 
 Store = Literal["auto", "original", "tiles"]
 
@@ -27,12 +31,20 @@ FORMAT = 1
 """Changes with anything that changes what is written."""
 LARGEST_BLOCK = 512
 """Side of the largest tiles that are cheap to read by windows."""
+CODE_BYTES = 4
+"""Bytes of a burned pixel."""
 LARGEST_MULTIPLE = 4
 """Rows of blocks are cheap to read by windows where at most so many times the patch is decoded."""
 
 
 def plan_tiles(
-    folder: Path, entries: Sequence[ImageEntry], bands: Bands, classes: Classes, *, patch_size: int
+    folder: Path,
+    entries: Sequence[ImageEntry],
+    bands: Bands,
+    classes: Classes,
+    *,
+    patch_size: int,
+    images: bool = True,
 ) -> dict[str, TileJob]:
     """Decide what is written as tiles.
 
@@ -45,6 +57,7 @@ def plan_tiles(
         bands: Bands that are used.
         classes: How labels name classes.
         patch_size: Side of a patch in pixels.
+        images: Whether images are written too, or labels alone.
 
     Returns:
         The job of each image by name, only of those with anything to write. Parts of one divided image share theirs.
@@ -54,7 +67,7 @@ def plan_tiles(
     """
 
     def job(entry: ImageEntry) -> TileJob | None:
-        image = bands if _costly_image(entry, patch_size) else None
+        image = bands if images and _costly_image(entry, patch_size) else None
         label = classes if _costly_label(entry, patch_size) else None
         return TileJob(entry, _path(folder, entry, image, label), image, label) if image or label else None
 
@@ -73,6 +86,31 @@ def exceeds_memory(entries: Sequence[ImageEntry], bands: Bands) -> bool:
     pixel = sum(np.dtype(band.dtype).itemsize for band in bands) + 1
     sizes = {entry.files: entry.height * entry.width * pixel for entry in entries}.values()
     return max(sizes, default=0) > WHOLE_BYTES or sum(sizes) > KEPT_BYTES
+
+
+def drawn_anew(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
+    """Return the images whose labels are drawn from shapes again and again, since a process cannot keep them drawn.
+
+    Small labels are drawn once and kept with what is decoded. On an image of more than 1024 pixels shapes are burned by
+    blocks; an open label keeps 64 of them, and a process keeps 32 labels open. So labels are drawn anew where an image
+    has more blocks, or where more than 32 images have such labels: then their files are read anew as well.
+
+    Args:
+        entries: Images; each part of a divided image opens the label for itself.
+    """
+    by_blocks = [
+        entry
+        for entry in entries
+        if isinstance(entry.label, VectorLabel) and max(entry.height, entry.width) > KEPT_WHOLE
+    ]
+    if len(by_blocks) > OPEN_FILES:
+        return by_blocks
+    return [entry for entry in by_blocks if _burned_bytes(entry) > BURNED_BYTES]
+
+
+def _burned_bytes(entry: ImageEntry) -> int:
+    """Return the bytes of all blocks of an image's label, burned."""
+    return math.prod(-(-side // BLOCK) for side in (entry.height, entry.width)) * BLOCK * BLOCK * CODE_BYTES
 
 
 def threads() -> int:

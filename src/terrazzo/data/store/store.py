@@ -26,7 +26,7 @@ from terrazzo.data.store.manifest import (
     StoreManifest,
     load_manifest,
 )
-from terrazzo.data.store.plan import Store, exceeds_memory, plan_tiles, threads
+from terrazzo.data.store.plan import Store, drawn_anew, exceeds_memory, plan_tiles, threads
 from terrazzo.data.store.writing import LAYOUT_TAG, TileJob, write_tiles
 from terrazzo.geo.bands import Bands
 from terrazzo.progress import Listener, Progress, silent
@@ -100,7 +100,7 @@ class TileStore:
             return
         manifest = load_manifest(self._tiles)
         known = dict(manifest.files) if manifest else {}
-        jobs = plan_tiles(self._tiles, self.entries, self.bands, self.classes, patch_size=self.patch_size)
+        jobs = self._planned()
         missing = {job.path: job for job in jobs.values() if not _finished(job.path, known)}
         needed, free = sum(job.largest_bytes for job in missing.values()), _free(self.folder)
         notes: tuple[str, ...] = ()
@@ -117,8 +117,19 @@ class TileStore:
         _remove(self._tiles / name for name in _names(self._tiles) if name not in files)
 
     def _wanted(self) -> bool:
-        """Return whether images have to be looked at: what a process keeps decoded needs no tiles."""
-        return self.store == "tiles" or (self.store == "auto" and exceeds_memory(self.entries, self.bands))
+        """Return whether images have to be looked at: what a process keeps decoded or drawn needs no tiles."""
+        return self.store != "original" and (self._whole or bool(drawn_anew(self.entries)))
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all that is slow to read is written, or only labels that are drawn anew."""
+        return self.store == "tiles" or exceeds_memory(self.entries, self.bands)
+
+    def _planned(self) -> dict[str, TileJob]:
+        entries = self.entries if self._whole else drawn_anew(self.entries)
+        return plan_tiles(
+            self._tiles, entries, self.bands, self.classes, patch_size=self.patch_size, images=self._whole
+        )
 
     def _write(self, jobs: Sequence[TileJob], needed: int, listener: Listener) -> None:
         if not jobs:
@@ -127,7 +138,7 @@ class TileStore:
         with Progress("tiles", listener=listener, total=len(jobs), unit="images") as progress:
             progress.note(
                 f"{len(jobs)} images are written as tiles to {self._tiles}, at most {needed / 2**30:.2f} GiB, "
-                "so that reading a patch decodes no whole image; prepare.store: original does without"
+                "so that no patch decodes a whole image or draws its label; prepare.store: original does without"
             )
             pool = ThreadPoolExecutor(threads())
             try:
@@ -184,7 +195,7 @@ def _free(folder: Path) -> int:
 
 def _too_large(images: int, needed: int, free: int) -> str:
     return (
-        f"reading a patch of {images} images decodes much more than the patch, but tiles of them may take up to "
+        f"reading a patch of {images} images decodes or draws much more than the patch, but tiles may take up to "
         f"{needed / 2**30:.1f} GiB of the {free / 2**30:.1f} GiB free and were not written; set prepare.store: tiles "
         "to write them all the same, or prepare.store: original to leave this note out"
     )
