@@ -6,7 +6,7 @@ import torch
 
 from terrazzo.losses import CrossEntropy
 from terrazzo.models.output import Output
-from terrazzo.training.objective import Objective, float_output, seed_step
+from terrazzo.training.objective import Objective, seed_step
 
 
 def draws() -> tuple[float, float, float]:
@@ -80,5 +80,5 @@ def test_an_ignored_batch_gives_no_gradient(tiny):
 
 
 def test_logits_become_float32():
-    output = float_output(Output(torch.zeros(1, 2, 3, 3, dtype=torch.bfloat16)))
+    output = Output(torch.zeros(1, 2, 3, 3, dtype=torch.bfloat16)).floating()
     assert output.logits.dtype == torch.float32

@@ -15,13 +15,26 @@ __all__ = ["FAMILIES", "KINDS", "Entry", "entries", "first_sentence", "list_name
 
 FAMILIES = {
     "models": "terrazzo.models.architecture",
+    "backbones": "terrazzo.models.backbones.backbone",
+    "heads": "terrazzo.models.heads.head",
     "losses": "terrazzo.losses",
     "augmentations": "terrazzo.data.augment.transform",
     "optimizers": "terrazzo.training.optim",
     "schedules": "terrazzo.training.schedule",
     "sources": "terrazzo.data.sources.source",
 }
-KINDS = ("models", "encoders", "losses", "augmentations", "optimizers", "schedules", "sources", "recipes")
+KINDS = (
+    "models",
+    "backbones",
+    "heads",
+    "encoders",
+    "losses",
+    "augmentations",
+    "optimizers",
+    "schedules",
+    "sources",
+    "recipes",
+)
 
 
 class Entry(NamedTuple):

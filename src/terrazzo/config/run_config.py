@@ -171,6 +171,19 @@ def _roles_are_filled(data: DataSettings, train: TrainSettings) -> list[Found]:
     return found
 
 
+def _loss_reads_the_answers(model: Architecture, loss: Loss) -> list[Found]:
+    """A part of an answer that no loss reads would never be trained."""
+    if loss.reads == model.answers:
+        return []
+
+    def told(kinds: frozenset[type]) -> str:
+        return " and ".join(sorted(kind.__name__ for kind in kinds)) or "logits alone"
+
+    fitting = " (see docs/losses.md for the losses that do)"
+    message = f"{loss.name} reads {told(loss.reads)}, but model {model.name} answers {told(model.answers)}{fitting}."
+    return [(("loss",), message)]
+
+
 def _named_sets_exist(data: DataSettings, train: TrainSettings) -> list[Found]:
     """Validation on named sets alone needs some, and a figure of theirs."""
     if not train.enable or train.validate_on != "named":
@@ -208,6 +221,7 @@ def _folders_are_apart(name: str, paths: Mapping[str, str], prepare: PrepareSett
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., list[Found]]], ...] = (
     (("machine",), _timing_is_random),
     (("data", "train"), _roles_are_filled),
+    (("model", "loss"), _loss_reads_the_answers),
     (("data", "train"), _named_sets_exist),
     (("data", "train"), _monitored_class_exists),
     (("name", "paths", "prepare"), _folders_are_apart),

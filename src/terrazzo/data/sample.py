@@ -35,6 +35,7 @@ class Sample:
         row: Row of the patch index that this came from.
         core: The part of the patch, in its own pixels, that evaluation counts; every labelled pixel of an image
             lies in the core of exactly one patch.
+        features: Of a frozen backbone for exactly this image, as the cache holds them; none without a cache.
     """
 
     image: Float[torch.Tensor, "band y x"]
@@ -42,6 +43,7 @@ class Sample:
     valid: Bool[torch.Tensor, "y x"]
     row: int
     core: Window
+    features: tuple[Float[torch.Tensor, "channel _y _x"], ...] = ()
 
     def with_pixels(
         self,
@@ -49,8 +51,8 @@ class Sample:
         target: Int64[torch.Tensor, "y x"],
         valid: Bool[torch.Tensor, "y x"],
     ) -> "Sample":
-        """Return the sample with other pixels."""
-        return replace(self, image=image, target=target, valid=valid)
+        """Return the sample with other pixels; features of the old ones are none of theirs."""
+        return replace(self, image=image, target=target, valid=valid, features=())
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Batch:
         valid: Where every band was measured.
         rows: Row of the patch index of each sample.
         cores: The part of each patch that evaluation counts.
+        features: Of a frozen backbone for exactly these images, as the cache holds them; none without a cache.
     """
 
     image: Float[torch.Tensor, "batch band y x"]
@@ -70,6 +73,7 @@ class Batch:
     valid: Bool[torch.Tensor, "batch y x"]
     rows: tuple[int, ...]
     cores: tuple[Window, ...]
+    features: tuple[Float[torch.Tensor, "batch channel _y _x"], ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,13 +84,18 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        moved = [part.to(device, non_blocking=True) for part in (self.image, self.target, self.valid)]
-        return replace(self, image=moved[0], target=moved[1], valid=moved[2])
+        return self._with(*(part.to(device, non_blocking=True) for part in self._parts))
 
     def pin_memory(self) -> "Batch":
         """Return the batch in page-locked memory; the name is the one torch's loader looks for."""
-        pinned = [part.pin_memory() for part in (self.image, self.target, self.valid)]
-        return replace(self, image=pinned[0], target=pinned[1], valid=pinned[2])
+        return self._with(*(part.pin_memory() for part in self._parts))
+
+    @property
+    def _parts(self) -> tuple[torch.Tensor, ...]:
+        return (self.image, self.target, self.valid, *self.features)
+
+    def _with(self, image: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, *features: torch.Tensor) -> "Batch":
+        return replace(self, image=image, target=target, valid=valid, features=features)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -97,4 +106,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         torch.stack([sample.valid for sample in samples]),
         tuple(sample.row for sample in samples),
         tuple(sample.core for sample in samples),
+        tuple(torch.stack(maps) for maps in zip(*(sample.features for sample in samples), strict=True)),
     )

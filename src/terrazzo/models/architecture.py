@@ -6,22 +6,33 @@ an engine can really stop computing what has settled.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
 
+from terrazzo.errors import ModelError
+from terrazzo.models.external import ExternalWeights
 from terrazzo.models.output import Output
 from terrazzo.record import Component, Record, Table
 
-__all__ = ["ARCHITECTURES", "Adaptive", "Architecture", "Network", "Pretraining", "build"]
+__all__ = ["ARCHITECTURES", "Adaptive", "Architecture", "Cacheable", "Network", "Pretraining", "build"]
 
 ARCHITECTURES = Table("models", {"smp": "terrazzo.models.smp:Smp"})
 """Architectures by name; plug-ins join through the entry-point group `terrazzo.models`."""
 
 
 class Network(torch.nn.Module):
-    """A built architecture: the interface that training, evaluation and the scene engine call."""
+    """A built architecture: the interface that training, evaluation and the scene engine call.
+
+    Attributes:
+        external: Where a frozen part comes from that is kept in no checkpoint; None where everything is the network's
+            own.
+    """
+
+    external: ExternalWeights | None = None
 
     @abstractmethod
     def forward(self, image: Float[torch.Tensor, "batch band y x"]) -> Output:
@@ -30,6 +41,29 @@ class Network(torch.nn.Module):
         Args:
             image: Normalised values; 0 where a pixel is missing.
         """
+
+    def load_external(self, path: Path) -> None:
+        """Read the frozen part, which `external` names, from its file.
+
+        Raises:
+            ModelError: There is no such part, or the file does not fit it.
+        """
+        raise ModelError(f"{type(self).__name__} needs no weights beside its own, so {path} has no place in it.")
+
+    def plain_parameters(self) -> frozenset[str]:
+        """Return the names of trainable matrices that are no hidden layers: an optimiser of matrices leaves them out.
+
+        Besides these, it leaves out by itself whatever has fewer than two useful axes, and the first convolution.
+        """
+        return frozenset()
+
+    def checkpoint_gradients(self) -> None:
+        """Compute activations again in the backward pass instead of keeping them: less memory, more time.
+
+        Raises:
+            ModelError: The network has no way to do so.
+        """
+        raise ModelError(f"{type(self).__name__} cannot checkpoint gradients; set train.gradient_checkpointing: false.")
 
 
 class Pretraining(Record):
@@ -70,8 +104,34 @@ class Architecture(Component):
         """Return what pretrained weights expect of their input, or None where there are none."""
         return None
 
+    @property
+    def answers(self) -> frozenset[type]:
+        """Kinds of auxiliary records in the network's output."""
+        return frozenset()
+
+    def feature_key(self) -> Mapping[str, object] | None:
+        """Return all that decides the frozen features of an image, as plain data, where they can be cached.
+
+        None where there is nothing frozen. Weights are part of it by their hash, taps, norm and layout too; what comes
+        after the features is not.
+        """
+        return None
+
 
 State = TypeVar("State")
+
+
+@runtime_checkable
+class Cacheable(Protocol):
+    """A network whose frozen first part can be computed once: `forward(image)` is `decode(image, encode(image))`."""
+
+    def encode(self, image: Float[torch.Tensor, "batch band y x"]) -> tuple[torch.Tensor, ...]:
+        """Return the frozen features of images of any size, each `batch channel y x`, without gradient."""
+        ...
+
+    def decode(self, image: Float[torch.Tensor, "batch band y x"], features: Sequence[torch.Tensor]) -> Output:
+        """Answer at the size of the image, from features computed now or read from a cache in a narrower type."""
+        ...
 
 
 @runtime_checkable

@@ -25,7 +25,7 @@ from terrazzo.models.architecture import Network
 from terrazzo.models.output import Output
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.training.distributed import Processes
-from terrazzo.training.objective import MEMORY_FORMAT, float_output
+from terrazzo.training.objective import forward
 
 __all__ = ["Evaluation", "Examination", "PatchScore", "answer", "counted", "evaluate_split"]
 
@@ -243,7 +243,7 @@ def answer(network: Network, batch: Batch, *, resize: Resize | None, processes: 
     if resize is not None:
         image, _ = resize.forward(image, batch.valid)
     with torch.autocast(execution.device, dtype=execution.dtype, enabled=execution.precision != "float32"):
-        output = float_output(network(image.contiguous(memory_format=MEMORY_FORMAT)))
+        output = forward(network, image, batch.features).floating()
     if resize is None:
         return output
     height, width = batch.target.shape[1:]

@@ -172,7 +172,7 @@ def update(session: Session, group: list[list[PatchKey]], arriving: Iterator[Bat
         several = session.processes.world_size > 1
         waits = fabric.no_backward_sync(session.objective, enabled=part + 1 < len(group)) if several else None
         with waits or contextlib.nullcontext():
-            loss = session.objective(batch.image, batch.target, batch.ignored(ignore))
+            loss = session.objective(batch.image, batch.target, batch.ignored(ignore), batch.features)
             value = float(loss.detach())
             if not math.isfinite(value):
                 _stop(session, batch, f"the loss is {value}")

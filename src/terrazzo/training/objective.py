@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 
 from terrazzo.losses import Loss
-from terrazzo.models.architecture import Network
+from terrazzo.models.architecture import Cacheable, Network
 from terrazzo.models.output import Output
 
-__all__ = ["MEMORY_FORMAT", "Objective", "float_output", "seed_step"]
+__all__ = ["MEMORY_FORMAT", "Objective", "forward", "seed_step"]
 
 MEMORY_FORMAT = torch.channels_last
 """Order of weights and images in memory: the one that convolutions are fastest in, in reduced precision above all."""
@@ -43,17 +43,33 @@ class Objective(torch.nn.Module):
         image: Float[torch.Tensor, "batch band y x"],
         target: Int64[torch.Tensor, "batch y x"],
         ignored: Bool[torch.Tensor, "batch y x"],
+        features: tuple[torch.Tensor, ...] = (),
     ) -> Float[torch.Tensor, ""]:
-        """Return the mean loss of a batch, computed in float32 whatever the network computes in."""
-        output = self.network(image.contiguous(memory_format=MEMORY_FORMAT))
+        """Return the mean loss of a batch, computed in float32 whatever the network computes in.
+
+        Args:
+            image: Normalised values.
+            target: Class of each pixel.
+            ignored: Where the loss looks away.
+            features: Cached, of a frozen backbone; none where the network computes its own.
+        """
+        output = forward(self.network, image, features)
         with torch.autocast(image.device.type, enabled=False):
-            loss: torch.Tensor = self.loss(float_output(output), target, ignored, self.class_weights)
+            loss: torch.Tensor = self.loss(output, target, ignored, self.class_weights)
             return loss
 
 
-def float_output(output: Output) -> Output:
-    """Return an answer with float32 logits; auxiliary records stay as they are, the losses convert them."""
-    return Output(output.logits.float(), output.auxiliary)
+def forward(
+    network: Network, image: Float[torch.Tensor, "batch band y x"], features: tuple[torch.Tensor, ...] = ()
+) -> Output:
+    """Return a network's answer, from cached features of exactly this image where there are some."""
+    image = image.contiguous(memory_format=MEMORY_FORMAT)
+    if not features:
+        output: Output = network(image)
+        return output
+    if not isinstance(network, Cacheable):
+        raise TypeError(f"{type(network).__name__} has no use for cached features")
+    return network.decode(image, features)
 
 
 def seed_step(seed: int, step: int, *, part: int = 0, rank: int = 0) -> None:

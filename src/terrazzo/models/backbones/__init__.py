@@ -1,0 +1,1 @@
+"""Backbones: networks that answer feature maps, on which refiners and heads build."""

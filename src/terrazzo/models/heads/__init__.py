@@ -1,0 +1,1 @@
+"""Heads: from feature maps, and the image itself, to class logits at the size of the image."""
