@@ -11,12 +11,19 @@ from hypothesis import strategies as st
 from rasterio.errors import NotGeoreferencedWarning
 
 from terrazzo.errors import StorageError
-from terrazzo.scene.png import PngWriter
+from terrazzo.scene.png import PngForm, PngWriter
 
 
-def write(path: Path, pixels: np.ndarray, *, step: int = 7, **more: object) -> None:
+def write(
+    path: Path,
+    pixels: np.ndarray,
+    *,
+    step: int = 7,
+    palette: np.ndarray | None = None,
+    texts: dict[str, str] | None = None,
+) -> None:
     channels, height, width = pixels.shape
-    writer = PngWriter(path, height=height, width=width, dtype=pixels.dtype, channels=channels, **more)
+    writer = PngWriter(path, PngForm(height, width, pixels.dtype, channels, palette), texts=texts)
     for top in range(0, height, step):
         writer.write(pixels[:, top : top + step])
     writer.complete()
@@ -68,14 +75,14 @@ def test_palette_and_notes_come_back(tmp_path: Path) -> None:
 
 
 def test_missing_rows_are_an_error(tmp_path: Path) -> None:
-    writer = PngWriter(tmp_path / "m.png", height=3, width=2, dtype=np.dtype(np.uint8))
+    writer = PngWriter(tmp_path / "m.png", PngForm(3, 2, np.dtype(np.uint8)))
     writer.write(np.zeros((1, 2, 2), dtype=np.uint8))
     with pytest.raises(StorageError, match="1 rows were not written"):
         writer.complete()
 
 
 def test_abandoning_closes_the_file(tmp_path: Path) -> None:
-    writer = PngWriter(tmp_path / "m.png", height=3, width=200_000, dtype=np.dtype(np.uint8))
+    writer = PngWriter(tmp_path / "m.png", PngForm(3, 200_000, np.dtype(np.uint8)))
     writer.abandon()
     noise = np.random.default_rng(0).integers(0, 256, (1, 3, 200_000)).astype(np.uint8)
     with pytest.raises(ValueError, match="closed"):

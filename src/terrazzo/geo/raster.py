@@ -22,8 +22,9 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.errors import ContractError, DataError
-from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.bands import Bands
 from terrazzo.geo.declared_size import check_declared_size
+from terrazzo.geo.file_bands import alpha_number, file_bands
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
 from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
@@ -152,34 +153,13 @@ class RasterFile:
 
     @cached_property
     def alpha(self) -> int | None:
-        """1-based number of the band that is transparency by its colour interpretation, if any.
-
-        A band with a description of its own is none: GDAL calls the fourth band of any 8-bit GeoTIFF alpha unless its
-        writer says otherwise, a near-infrared one too.
-        """
-        described = zip(self._source.colorinterp, self._source.descriptions, strict=True)
-        for number, (kind, description) in enumerate(described, 1):
-            if kind == ColorInterp.alpha and (description or "alpha").strip().lower() in {"alpha", "transparency"}:
-                return number
-        return None
+        """1-based number of the band that is transparency, if any."""
+        return alpha_number(self._source)
 
     @cached_property
     def bands(self) -> Bands:
         """All bands but alpha: named by description, else by colour, else `band_1`, `band_2`, ..."""
-        described = [
-            (description or (kind.name if kind.name in {"red", "green", "blue", "nir", "gray"} else "")).strip().lower()
-            for description, kind in zip(self._source.descriptions, self._source.colorinterp, strict=True)
-        ]
-        found = []
-        for number, word in enumerate(described, 1):
-            if number != self.alpha:
-                # A description such as "band_2" on another band than the second would take that one's name.
-                usable = word and described.count(word) == 1 and not word.startswith("band_")
-                name = word if usable else f"band_{number}"
-                found.append(self._band(number, name))
-        if not found:
-            raise DataError(f"{self.path} holds no band but transparency.")
-        return Bands(items=tuple(found))
+        return file_bands(self._source, self.alpha)
 
     @property
     def numbers(self) -> list[int]:
@@ -311,17 +291,6 @@ class RasterFile:
         if self.alpha is not None:
             valid &= self._source.read(self.alpha, window=area) != 0
         return valid
-
-    def _band(self, number: int, name: str) -> Band:
-        index = number - 1
-        return Band(
-            name=name,
-            unit=self._source.units[index] or "",
-            scale=self._source.scales[index],
-            offset=self._source.offsets[index],
-            nodata=self._source.nodatavals[index],
-            dtype=str(self._source.dtypes[index]),
-        )
 
 
 def _present(values: Shaped[np.ndarray, "y x"], nodata: float | None) -> Bool[np.ndarray, "y x"]:

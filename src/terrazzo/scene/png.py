@@ -7,6 +7,7 @@ import contextlib
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,36 @@ from jaxtyping import Shaped, UInt8
 
 from terrazzo.errors import StorageError
 
-__all__ = ["PngWriter"]
+__all__ = ["PngForm", "PngWriter"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE, _COLOUR_ALPHA = 0, 3, 6
+
+
+@dataclass(frozen=True)
+class PngForm:
+    """What the pixels of a PNG are.
+
+    Attributes:
+        height: Rows in all.
+        width: Columns.
+        dtype: uint8 or uint16; colours are uint8.
+        channels: 1 (grey or palette) or 4 (red, green, blue, alpha).
+        palette: Red, green, blue, alpha of each of 256 values; grey levels if None.
+    """
+
+    height: int
+    width: int
+    dtype: np.dtype[np.generic]
+    channels: int = 1
+    palette: UInt8[np.ndarray, "256 4"] | None = None
+
+    @property
+    def colour_type(self) -> int:
+        """The number that the file's header gives to this kind of pixels."""
+        if self.channels == 4:
+            return _COLOUR_ALPHA
+        return _GREY if self.palette is None else _PALETTE
 
 
 class PngWriter:
@@ -25,38 +52,24 @@ class PngWriter:
 
     Args:
         path: File to write.
-        height: Rows in all.
-        width: Columns.
-        dtype: uint8 or uint16; colours are uint8.
-        channels: 1 (grey or palette) or 4 (red, green, blue, alpha).
-        palette: Red, green, blue, alpha of each of 256 values; grey levels if None.
+        form: What its pixels are.
         texts: Notes kept in the file, by keyword.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        height: int,
-        width: int,
-        dtype: np.dtype[np.generic],
-        channels: int = 1,
-        palette: UInt8[np.ndarray, "256 4"] | None = None,
-        texts: Mapping[str, str] | None = None,
-    ) -> None:
-        self._missing = height
+    def __init__(self, path: Path, form: PngForm, *, texts: Mapping[str, str] | None = None) -> None:
+        self._missing = form.height
         self._path = path
         self._deflate = zlib.compressobj(6)
         self._handle = path.open("wb")
-        kind = _COLOUR_ALPHA if channels == 4 else _GREY if palette is None else _PALETTE
         self._handle.write(_SIGNATURE)
-        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * dtype.itemsize, kind, 0, 0, 0))
+        bits = 8 * form.dtype.itemsize
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", form.width, form.height, bits, form.colour_type, 0, 0, 0))
         for keyword, text in (texts or {}).items():
             # An empty language and translated keyword between the markers: the text is UTF-8, uncompressed.
             self._chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode())
-        if palette is not None:
-            self._chunk(b"PLTE", palette[:, :3].tobytes())
-            self._chunk(b"tRNS", palette[:, 3].tobytes())
+        if form.palette is not None:
+            self._chunk(b"PLTE", form.palette[:, :3].tobytes())
+            self._chunk(b"tRNS", form.palette[:, 3].tobytes())
 
     def write(self, rows: Shaped[np.ndarray, "channel y x"]) -> None:
         """Append rows."""

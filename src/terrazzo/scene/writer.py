@@ -20,7 +20,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from terrazzo.errors import ConfigError, StorageError
 from terrazzo.geo.grid import Grid
-from terrazzo.scene.png import PngWriter
+from terrazzo.scene.png import PngForm, PngWriter
 
 __all__ = [
     "GeoTiffWriter",
@@ -156,15 +156,9 @@ def storage_errors(goal: Path) -> Iterator[None]:
 
 
 def _png(path: Path, layer: Layer, grid: Grid) -> PngWriter:
-    return PngWriter(
-        path,
-        height=grid.height,
-        width=grid.width,
-        dtype=layer.dtype,
-        channels=layer.channels,
-        palette=layer.palette,
-        texts={key.replace("TIFFTAG_SOFTWARE", "Software"): text for key, text in layer.tags.items()},
-    )
+    form = PngForm(grid.height, grid.width, layer.dtype, layer.channels, layer.palette)
+    texts = {key.replace("TIFFTAG_SOFTWARE", "Software"): text for key, text in layer.tags.items()}
+    return PngWriter(path, form, texts=texts)
 
 
 def _require_png_can_hold(path: Path, layer: Layer, georeference: Georeference) -> None:
