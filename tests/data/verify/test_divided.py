@@ -7,6 +7,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -56,7 +57,7 @@ def add(folder: Path, name: str, seed: int, east: float, *, split: str = "") -> 
 def areas(path: Path, **boxes: Sequence[tuple[float, float]]) -> Path:
     """Write strips of ground from north to south, each from one metre to another east of the first scene's corner."""
     rows = [(role, begin, end) for role, strips in boxes.items() for begin, end in strips]
-    shapes = [box(WEST + begin, NORTH - 2 * LONG, WEST + end, NORTH + LONG) for _, begin, end in rows]
+    shapes = [box(WEST + begin, NORTH - 20 * LONG, WEST + end, NORTH + LONG) for _, begin, end in rows]
     gpd.GeoDataFrame({"split": [role for role, _, _ in rows]}, geometry=shapes, crs="EPSG:32612").to_file(path)
     return path
 
@@ -102,6 +103,44 @@ def test_each_part_of_a_block_division_counts_under_its_own_role(scenes: Path, t
     # Scenes overlap, but all agree about every place.
     assert told(audit.findings) == []
     assert audit.places.distances_m[("train", "val")][0] == guard
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 385), (769, 5), (33, 1000)])
+def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Cells of one, two and three pixels, the last ones narrower."""
+    folder = tmp_path / "städte und meer"
+    image = np.random.default_rng(0).integers(1, 200, (1, *size)).astype(np.uint8)
+    write(folder / "images/ö 1.tif", image, 0)
+    write(folder / "gt/ö 1.tif", image[0] % 2, 0)
+    areas(tmp_path / "roles.gpkg", train=[(0, 6)], val=[(6, 5000)])
+    audit = look(settings(folder, split={"polygons": tmp_path / "roles.gpkg"}), checks=["classes", "places"])
+    parts = {"train": image[0, :, :3] % 2, "val": image[0, :, 3:] % 2}
+    expected = {role: tuple(np.bincount(part.ravel(), minlength=2).tolist()) for role, part in parts.items()}
+    assert audit.class_pixels == {role: counts for role, counts in expected.items() if sum(counts)}
+    square_m = {one.split: one.shape.area * 0.9996**2 for one in audit.places.footprints}
+    cell = METRES * max(1, -(-max(size) // 384))
+    for role, metres in square_m.items():
+        assert metres == pytest.approx(parts[role].size * METRES**2, abs=cell * METRES * size[0], rel=1e-3)
+    assert sum(square_m.values()) == pytest.approx(size[0] * size[1] * METRES**2, rel=1e-3)
+
+
+def test_outlines_stay_small_where_blocks_are(tmp_path: Path) -> None:
+    """Blocks of two pixels by the thousand, and a scene on ground of both roles."""
+    values = np.random.default_rng(0).integers(1, 200, (1, 300, 300)).astype(np.uint8)
+    write(tmp_path / "images/a.tif", values, 0)
+    write(tmp_path / "gt/a.tif", values[0] % 2, 0)
+    add(tmp_path, "exam", 3, 100, split="test")
+    data = settings(
+        tmp_path, patch={"size": 2}, split={"blocks": {"size_m": 4, "fractions": {"train": 0.5, "val": 0.5}}}
+    )
+    audit = look(data, checks=["places", "classes"])
+    assert sum(sum(audit.class_pixels[role]) for role in ("train", "val")) == 300**2
+    shapes = {one.split: one.shape for one in audit.places.footprints}
+    assert max(map(shapely.get_num_coordinates, shapes.values())) < 10_000
+    assert shapes["train"].area == pytest.approx(shapes["val"].area, rel=0.2)
+    overlapped = [one.what for one in audit.findings if one.check == "overlap"]
+    assert len(overlapped) == 2
+    assert {tuple(role for role in ("train", "val") if role in what) for what in overlapped} == {("train",), ("val",)}
 
 
 def test_findings_do_not_depend_on_processes(scenes: Path) -> None:
@@ -325,8 +364,9 @@ class TestFolds:
         # Both train but in two runs of seven.
         assert sorted(severities) == ["error"] * 2 + ["warning"] * 5
 
-    def test_blocks_dealt_into_folds(self, scenes: Path, tmp_path: Path) -> None:
-        folds = {"count": 3, "by": "block"}
+    @pytest.mark.parametrize("stratify", [False, True])
+    def test_blocks_dealt_into_folds(self, scenes: Path, tmp_path: Path, stratify: bool) -> None:
+        folds = {"count": 3, "by": "block", "stratify": stratify}
         data = settings(scenes, split={"folds": folds, "blocks": {"size_m": 60, "guard_m": 10}}, fold=1)
         audit = look(data)
         expected = {"train": 0, "val": 0}

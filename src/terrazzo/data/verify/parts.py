@@ -20,6 +20,11 @@ from terrazzo.geo.raster import Raster
 
 __all__ = ["Parts", "Portion", "guard_m"]
 
+PLAIN_CORNERS = 64
+"""Corners of a polygon from which on its stairs are made straight."""
+MOST_CORNERS = 4096
+"""Corners of a part's outline at most, so that memory stays bounded however small blocks are."""
+
 
 @dataclass(frozen=True)
 class Portion:
@@ -127,15 +132,25 @@ class Parts(AreaReader):
         )
 
     def _outline(self, number: int) -> shapely.Geometry:
-        """Return the outline of a part on cells, in pixels; steps of a slanting border are made straight."""
-        cells = self._cells[number].astype(np.uint8)
-        found = [shapely.geometry.shape(one) for one, _ in rasterio.features.shapes(cells, mask=cells.astype(bool))]
+        """Return the outline of a part, in pixels; blocks too small to be told apart are drawn by a sample of them."""
+        cells, factor = self._cells[number], self._factor
+        outline = self._drawn(cells, factor)
+        while shapely.get_num_coordinates(outline) > MOST_CORNERS:
+            cells, factor = cells[::2, ::2], 2 * factor
+            outline = self._drawn(cells, factor)
+        return outline
+
+    def _drawn(self, cells: Bool[np.ndarray, "y x"], factor: int) -> shapely.Geometry:
+        """Return the outline of cells, in pixels."""
+        shapes = rasterio.features.shapes(cells.astype(np.uint8), mask=np.ascontiguousarray(cells))
+        found = np.array([shapely.geometry.shape(shape) for shape, _ in shapes], dtype=object)
         limits = np.array([self._grid.width, self._grid.height], dtype=np.float64)
-        placed = shapely.transform(
-            np.array(found, dtype=object), lambda corners: np.minimum(corners * self._factor, limits)
-        )
-        # A stair of cells along a slanting border leaves it by less than this.
-        return shapely.make_valid(shapely.simplify(shapely.union_all(placed), 0.75 * self._factor))
+        placed = shapely.transform(found, lambda corners: np.minimum(corners * factor, limits))
+        pieces = shapely.get_parts(shapely.union_all(placed))
+        # A stair of cells along a slanting border has a corner at every step, and leaves it by less than a cell.
+        many = shapely.get_num_coordinates(pieces) > PLAIN_CORNERS
+        pieces[many] = shapely.simplify(pieces[many], factor)
+        return shapely.make_valid(shapely.multipolygons(pieces))
 
 
 def guard_m(area: Area | None) -> float:
