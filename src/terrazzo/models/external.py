@@ -10,7 +10,7 @@ import torch
 
 from terrazzo.errors import ModelError
 
-__all__ = ["ExternalWeights", "load_own_state", "own_state"]
+__all__ = ["ExternalWeights", "identity", "load_own_state", "own_state", "require_identity"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,35 @@ class ExternalWeights:
     revision: str
     sha256: str
     prefix: str
+
+
+def identity(network: torch.nn.Module) -> dict[str, str]:
+    """Return identifier, revision and sha256 of the weights that a network leans on; nothing where it leans on none."""
+    external = _external(network)
+    if external is None:
+        return {}
+    return {"identifier": external.identifier, "revision": external.revision, "sha256": external.sha256}
+
+
+def require_identity(network: torch.nn.Module, wanted: Mapping[str, str]) -> None:
+    """Refuse a network that leans on other weights than it was trained with.
+
+    Args:
+        network: As it is now.
+        wanted: What `identity` returned then.
+
+    Raises:
+        ModelError: The bytes of the weights differ; names may.
+    """
+    found = identity(network)
+    if found.get("sha256") != wanted.get("sha256"):
+        raise ModelError(f"It was trained with {_told(wanted)}, not with {_told(found)}; name those very weights.")
+
+
+def _told(weights: Mapping[str, str]) -> str:
+    if not weights:
+        return "no frozen weights of a file"
+    return "the frozen weights {identifier}, revision {revision}, of SHA-256 {sha256}".format_map(weights)
 
 
 def own_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -53,5 +82,10 @@ def load_own_state(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) 
 
 
 def _prefix(network: torch.nn.Module) -> str:
+    external = _external(network)
+    return external.prefix if external is not None else ""
+
+
+def _external(network: torch.nn.Module) -> ExternalWeights | None:
     external = getattr(network, "external", None)
-    return external.prefix if isinstance(external, ExternalWeights) else ""
+    return external if isinstance(external, ExternalWeights) else None

@@ -66,6 +66,7 @@ class RunState:
         best: The best epochs, best first.
         reference: Value that an epoch has to better for early stopping.
         stale: Epochs since it was bettered.
+        external: Identifier, revision and SHA-256 of frozen weights that stand in no checkpoint; empty without any.
         events: Bytes of each TensorBoard file that belong to this state.
         scaler: State of the loss scaler; empty without one.
         numbers: Parts of the optimiser's state that are no tensors, by "parameter/name".
@@ -86,6 +87,7 @@ class RunState:
     best: tuple[Best, ...] = ()
     reference: float | None = None
     stale: int = 0
+    external: Mapping[str, str] = field(default_factory=dict)
     events: Mapping[str, int] = field(default_factory=dict)
     scaler: Mapping[str, float | int] = field(default_factory=dict)
     numbers: Mapping[str, float | int | bool | None] = field(default_factory=dict)

@@ -13,13 +13,14 @@ import torch
 from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 from safetensors import SafetensorError, safe_open
 
-from terrazzo.bundle import METADATA_KEY, Bundle
+from terrazzo.bundle import METADATA_KEY, Bundle, FrozenBackbone
 from terrazzo.data.dataset import prestart_workers
 from terrazzo.data.sample import PatchKey
 from terrazzo.data.sampler import balanced_weights, training_batches
 from terrazzo.data.statistics import class_weights
-from terrazzo.errors import ConfigError, TrainingError
+from terrazzo.errors import ConfigError, ModelError, TrainingError
 from terrazzo.models.architecture import Network
+from terrazzo.models.external import identity, load_own_state, own_state, require_identity
 from terrazzo.storage import atomic_path
 from terrazzo.training.checkpoint import (
     Checkpoint,
@@ -151,7 +152,7 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
     weights = _class_weights(job)
     optimizer = job.optimizer.build(network)
     objective, optimizer = processes.fabric.setup(Objective(network, job.loss, weights), optimizer)
-    state = RunState(fingerprint=prepared.fingerprint, world_size=processes.world_size)
+    state = RunState(prepared.fingerprint, processes.world_size, external=identity(network))
     session = Session(job, folder, processes, network, objective, optimizer, weights, rows, chances, state)
     session.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     _check_monitor(session)
@@ -212,8 +213,9 @@ def _resume(session: Session, checkpoint: Checkpoint) -> None:
             f"{processes.world_size}; the same number is needed for the same result."
         )
     try:
-        session.network.load_state_dict(checkpoint.weights, strict=True)
-    except RuntimeError as error:
+        require_identity(session.network, state.external)
+        load_own_state(session.network, checkpoint.weights)
+    except ModelError as error:
         raise TrainingError(f"{session.folder.last} does not fit the network: {error}") from error
     restore_optimizer(session.optimizer.optimizer, checkpoint)
     if processes.scaler is not None and state.scaler:
@@ -237,7 +239,7 @@ def save(session: Session) -> None:
             scaler=processes.scaler.state_dict() if processes.scaler is not None else {},
             numbers=numbers,
         )
-        save_checkpoint(session.folder.last, Checkpoint(session.state, session.network.state_dict(), tensors))
+        save_checkpoint(session.folder.last, Checkpoint(session.state, own_state(session.network), tensors))
     processes.wait()
 
 
@@ -301,6 +303,7 @@ def _write_bundle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
         versions=package_versions(),
         licence=job.licence,
         resize=job.augmentation.resize,
+        backbone=FrozenBackbone(**state.external) if state.external else None,
     ).save(folder.bundle)
 
 
