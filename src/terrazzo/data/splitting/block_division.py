@@ -214,9 +214,10 @@ class BlockDivision:
         ]
         if found.left_out:
             shown = ", ".join(found.left_out[:5]) + (" ..." if len(found.left_out) > 5 else "")
+            what = "part of an image holds" if len(found.left_out) == 1 else "parts of images hold"
             notes.append(
-                f"{len(found.left_out)} parts of images hold less than {LEAST_SHARE:.0%} of a patch, as corners of "
-                f"blocks and what a guard leaves do, and are left out ({shown})"
+                f"{len(found.left_out)} {what} less than {LEAST_SHARE:.0%} of a patch, as corners of blocks "
+                f"and what a guard leaves do: left out ({shown})"
             )
         side = [plan.size_m / metres for entry in chosen if plan.crs and (metres := entry.grid.resolution_m)]
         pixels = min([*side, *(float(self._settings.size_pixels or 0) for entry in chosen if entry.crs is None)])
