@@ -1,0 +1,215 @@
+"""A trained network with the contract of its input: saved, loaded, checked, and built again.
+
+Nothing is unpickled, and no code comes from the file: the architecture is looked up by name in `ARCHITECTURES`, which
+holds Terrazzo's own and the plug-ins that the user named or installed.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import JsonValue, ValidationError
+from safetensors.torch import save_file
+
+from terrazzo.bundle.contract import FORMAT, METADATA_KEY, FrozenBackbone, canonical, require_equal_bands
+from terrazzo.bundle.file import bundle_file, read_contract, read_weights, require_finite
+from terrazzo.data.augment.geometry import Resize
+from terrazzo.data.classes import Classes
+from terrazzo.data.normalisation import Normalisation
+from terrazzo.errors import BundleError, ConfigError, ModelError
+from terrazzo.geo.bands import Bands
+from terrazzo.models.architecture import ARCHITECTURES, Architecture, Network
+from terrazzo.storage import atomic_path
+
+__all__ = ["Bundle"]
+
+ANSWER_FIELDS = (
+    "architecture",
+    "bands",
+    "classes",
+    "normalisation",
+    "patch_size",
+    "resolution_m",
+    "resize",
+    "backbone",
+)
+"""Fields of the contract that decide the answers."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained network and the contract of its input.
+
+    Attributes:
+        architecture: Record that builds the network.
+        bands: What the network's input channels mean, in order.
+        classes: What its output channels mean, in order.
+        normalisation: From raw values to what the network sees.
+        patch_size: Side of the training patches in pixels of the imagery, before any resize.
+        resolution_m: Pixel size of the training imagery in metres; None where it had none.
+        weights: The network's state by name.
+        training: Summary of the training; plain JSON.
+        versions: Version of each package that took part.
+        licence: Licence of the weights; empty where none was stated.
+        format: Format number of the file.
+        backbone: Weights that are needed beside the file; None where the file is enough.
+        resize: What every patch was resized to for the network, and every window must be; None where sizes stay.
+    """
+
+    architecture: Architecture
+    bands: Bands
+    classes: Classes
+    normalisation: Normalisation
+    patch_size: int
+    resolution_m: float | None
+    weights: Mapping[str, torch.Tensor]
+    training: Mapping[str, Any]
+    versions: Mapping[str, str]
+    licence: str
+    format: int = FORMAT
+    backbone: FrozenBackbone | None = None
+    resize: Resize | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parts that contradict each other."""
+        if self.format != FORMAT:
+            raise BundleError(f"A bundle has format {FORMAT}, not {self.format}.")
+        require_equal_bands(self.bands, self.normalisation)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the answers: weights, architecture and contract.
+
+        The training summary, versions and licence stay outside, so that two trainings to the same bits are the same.
+        """
+        dumped = self._dump()
+        digest = hashlib.sha256(canonical({field: dumped[field] for field in ANSWER_FIELDS}).encode())
+        for name in sorted(self.weights):
+            weight = self.weights[name].detach().cpu().contiguous()
+            digest.update(canonical([name, str(weight.dtype), list(weight.shape)]).encode())
+            digest.update(weight.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def network(self) -> Network:
+        """Return the network with its weights, in evaluation mode and without gradients.
+
+        Raises:
+            ModelError: The architecture's settings do not fit together.
+            BundleError: The weights do not fit the architecture.
+        """
+        network = _build(self.architecture, bands=len(self.bands), classes=len(self.classes))
+        try:
+            network.load_state_dict(dict(self.weights), strict=True)
+        except RuntimeError as error:
+            raise BundleError(f"The weights do not fit the architecture {self.architecture.name}: {error}") from error
+        return network.eval().requires_grad_(False)
+
+    def save(self, path: Path) -> None:
+        """Write the file whole or not at all; it replaces an earlier one.
+
+        Raises:
+            BundleError: A field holds what JSON cannot (a NaN in the training summary), or a weight is not finite.
+            StorageError: The file cannot be written.
+        """
+        require_finite(self.weights, path)
+        contract = {**self._dump(), "fingerprint": self.fingerprint}
+        # Copies: safetensors refuses tensors that share memory, and tied weights do.
+        weights = {
+            name: weight.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, weight in self.weights.items()
+        }
+        with atomic_path(path) as temporary:
+            # One key: the order of several is not fixed, and equal bundles are to be equal files.
+            save_file(weights, temporary, metadata={METADATA_KEY: canonical(contract)})
+
+    @classmethod
+    def load(cls, path: str | Path, *, backbone: Path | None = None) -> "Bundle":
+        """Read a bundle and check every field and weight.
+
+        Args:
+            path: The file, or a run folder, which stands for its best bundle.
+            backbone: Weights file of the frozen backbone, where the bundle needs one.
+
+        Raises:
+            BundleError: The file is missing, damaged, foreign, of another format, or its weights do not fit the
+                network; or the backbone is missing or another.
+        """
+        file = bundle_file(Path(path))
+        contract = read_contract(file)
+        architecture = _architecture(contract.architecture, file)
+        _check_backbone(contract.backbone, backbone, file)
+        try:
+            network = _build(architecture, bands=len(contract.bands), classes=len(contract.classes))
+        except ModelError as error:
+            raise BundleError(f"{file}: its architecture {architecture.name} cannot be built: {error}") from error
+        weights = read_weights(file, network.state_dict())
+        require_finite(weights, file)
+        parts = {field: value for field, value in contract if field not in {"architecture", "fingerprint"}}
+        bundle = cls(architecture=architecture, weights=weights, **parts)
+        if bundle.fingerprint != contract.fingerprint:
+            raise BundleError(
+                f"{file} is damaged: its content does not give the fingerprint that it states; copy it again."
+            )
+        return bundle
+
+    def _dump(self) -> dict[str, Any]:
+        """Return the contract as plain data."""
+        bands = self.bands.model_dump(mode="json")
+        for band in bands["items"]:
+            # Non-finite values are missing anyway, and JSON has no word for them.
+            if band["nodata"] is not None and not math.isfinite(band["nodata"]):
+                band["nodata"] = None
+        return {
+            "format": self.format,
+            "architecture": self.architecture.without_pretraining().model_dump(mode="json"),
+            "bands": bands,
+            "classes": self.classes.model_dump(mode="json"),
+            "normalisation": self.normalisation.model_dump(mode="json"),
+            "patch_size": self.patch_size,
+            "resolution_m": self.resolution_m,
+            "resize": self.resize.model_dump(mode="json") if self.resize else None,
+            "backbone": self.backbone.model_dump(mode="json") if self.backbone else None,
+            "training": dict(self.training),
+            "versions": dict(self.versions),
+            "licence": self.licence,
+        }
+
+
+def _architecture(settings: dict[str, JsonValue], file: Path) -> Architecture:
+    """Resolve the architecture by its name in the table, and by nothing else."""
+    name = settings.get("name")
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        raise BundleError(
+            f"{file} needs the architecture {name!r}, which is unknown here; known: {', '.join(ARCHITECTURES)}. "
+            "If it is a plug-in, name its file under plugins: or install its package."
+        )
+    try:
+        record = ARCHITECTURES.find(name).model_validate(settings)
+    except (ConfigError, ValidationError) as error:
+        raise BundleError(f"{file}: the settings of its architecture {name} are wrong: {error}") from error
+    if not isinstance(record, Architecture):
+        raise BundleError(f'{file}: models "{name}" is no architecture.')
+    return record.without_pretraining()
+
+
+def _build(architecture: Architecture, *, bands: int, classes: int) -> Network:
+    """Build without moving the caller's random numbers: the fresh weights are replaced anyway."""
+    with torch.random.fork_rng(devices=[]):
+        return architecture.without_pretraining().build(bands=bands, classes=classes)
+
+
+def _check_backbone(needed: FrozenBackbone | None, given: Path | None, file: Path) -> None:
+    if needed is not None and given is None:
+        raise BundleError(
+            f"{file} needs the frozen backbone {needed.identifier}, revision {needed.revision}; name its weights file "
+            "(--backbone PATH)."
+        )
+    if needed is None and given is not None:
+        raise BundleError(f"{file} holds all its weights and takes no backbone; leave {given} out.")
+    if needed is not None and given is not None:
+        needed.check(given)

@@ -1,0 +1,112 @@
+"""The contract of a bundle: what its network was trained for, as JSON in the file's metadata."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from terrazzo.data.augment.geometry import Resize
+from terrazzo.data.classes import Classes
+from terrazzo.data.normalisation import Normalisation
+from terrazzo.errors import BundleError
+from terrazzo.geo.bands import Bands
+from terrazzo.record import Record
+from terrazzo.storage import hash_file
+
+__all__ = ["FORMAT", "METADATA_KEY", "Contract", "FrozenBackbone", "canonical", "require_equal_bands"]
+
+FORMAT = 1
+"""Format number of the files that this version writes."""
+METADATA_KEY = "terrazzo"
+"""Key of the contract in the file's metadata."""
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class FrozenBackbone(Record):
+    """Weights that the bundle leans on without holding them."""
+
+    identifier: Annotated[str, Field(min_length=1)]
+    """Name under which the weights are published."""
+    revision: Annotated[str, Field(min_length=1)]
+    """Version of that publication."""
+    sha256: Sha256
+    """SHA-256 of the weights file."""
+
+    def check(self, path: Path) -> None:
+        """Refuse a file that is not the backbone which the bundle was trained on.
+
+        Raises:
+            BundleError: The file is missing, or its SHA-256 differs.
+        """
+        wanted = f"{self.identifier}, revision {self.revision}"
+        if not path.is_file():
+            raise BundleError(f"The backbone {path} does not exist; give the weights file of {wanted}.")
+        found = hash_file(path)
+        if found != self.sha256:
+            raise BundleError(
+                f"The backbone {path} has SHA-256 {found}, but the bundle was trained on {self.sha256} ({wanted}); "
+                "give that very file."
+            )
+
+
+class Contract(Record):
+    """The JSON in the file, field by field."""
+
+    format: Literal[1]
+    """Format number of the file."""
+    architecture: dict[str, JsonValue]
+    """Name and settings of the record that builds the network."""
+    bands: Bands
+    """What the network's input channels mean, in order."""
+    classes: Classes
+    """What its output channels mean, in order."""
+    normalisation: Normalisation
+    """From raw values to what the network sees."""
+    patch_size: Annotated[int, Field(ge=1, strict=True)]
+    """Side of the training patches in pixels of the imagery."""
+    resolution_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    """Pixel size of the training imagery in metres; None where it had none."""
+    resize: Resize | None
+    """What every window is resized to for the network; None where sizes stay."""
+    backbone: FrozenBackbone | None
+    """Weights that are needed beside the file."""
+    training: dict[str, JsonValue]
+    """Summary of the training."""
+    versions: dict[str, str]
+    """Version of each package that took part."""
+    licence: str
+    """Licence of the weights; empty where none was stated."""
+    fingerprint: Sha256
+    """SHA-256 of all that decides the answers."""
+
+    @model_validator(mode="after")
+    def _bands_agree(self) -> "Contract":
+        require_equal_bands(self.bands, self.normalisation)
+        return self
+
+
+def require_equal_bands(bands: Bands, normalisation: Normalisation) -> None:
+    """Refuse a normalisation of other bands.
+
+    Raises:
+        BundleError: There are more or fewer means than bands.
+    """
+    if len(bands) != len(normalisation.mean):
+        raise BundleError(
+            "A bundle needs one mean and deviation a band, "
+            f"but has {len(bands)} bands and {len(normalisation.mean)} means."
+        )
+
+
+def canonical(content: object) -> str:
+    """Return JSON that is the same for the same content.
+
+    Raises:
+        BundleError: The content is not plain data, or not finite.
+    """
+    try:
+        return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"A bundle holds plain finite data only: {error}.") from error
