@@ -1,10 +1,12 @@
 """Areas and distances of footprints, computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from pyproj import Geod
+from pyproj import Geod, Transformer
 from rasterio.crs import CRS
 
 from terrazzo.data.verify.footprints import Footprint, distances_m, ground, outline, overlaps
@@ -68,6 +70,35 @@ def test_distances_between_splits() -> None:
     footprints = [square("a", "train", 0, 0, 10), square("b", "train", 100, 0, 10), square("c", "val", 130, 0, 10)]
     assert distances_m(footprints) == {("train", "val"): (pytest.approx(20), "b.tif", "c.tif")}
     assert distances_m(footprints[:2]) == {}
+
+
+def test_parts_of_divided_images_share_no_pixel_but_may_lie_side_by_side():
+    """Their outlines are drawn on cells and may overlap; how far they keep apart is known."""
+    here, there = square("a#train", "train", 0, 0, 10, file="a.tif"), square("a#val", "val", 9, 0, 10, file="a.tif")
+    parts = [replace(one, divided=True) for one in (here, there)]
+    other = replace(there, file="b.tif", divided=True)
+    assert overlaps([parts[0], other], least_share=0.01) == []
+    assert distances_m(parts) == {("train", "val"): (0.0, "a.tif", "a.tif")}
+    assert distances_m([replace(parts[0], clear_m=5.0), other]) == {("train", "val"): (5.0, "a.tif", "b.tif")}
+    # An image that is not divided may share ground with a part.
+    whole = replace(other, divided=False)
+    assert [one.share for one in overlaps([parts[0], whole], least_share=0.01)] == [pytest.approx(0.1)]
+    assert distances_m([replace(parts[0], clear_m=5.0), whole])["train", "val"][0] == 0
+
+
+def test_pieces_of_ground_in_several_systems_are_brought_into_one():
+    utm = Grid(CRS.from_epsg(32612), Affine(10, 0, 500_000, 0, -10, 4_100_000), 100, 100)
+    lon, lat = Transformer.from_crs(32612, 4326, always_xy=True).transform(505_000, 4_100_000)
+    degrees = Grid(CRS.from_epsg(4326), Affine(1e-4, 0, lon, 0, -1e-4, lat), 100, 100)
+    pieces = shapely.MultiPolygon([shapely.box(0, 0, 10, 100), shapely.box(40, 0, 50, 100)])
+    holed = shapely.box(0, 0, 100, 100).difference(shapely.box(20, 20, 40, 40))
+    one, two = ground([(utm, pieces), (degrees, holed)])
+    assert one.area == pytest.approx(2 * 100 * 1000 / 0.9996**2, rel=1e-4)
+    geod = Geod(ellps="WGS84")
+    frame = [(lon, lat), (lon + 0.01, lat), (lon + 0.01, lat - 0.01), (lon, lat - 0.01)]
+    whole = abs(geod.polygon_area_perimeter(*zip(*frame, strict=True))[0])
+    assert two.area == pytest.approx(0.96 * whole, rel=1e-3)
+    assert one.distance(two) == pytest.approx(4500 / 0.9996, rel=1e-3)
 
 
 def test_images_without_a_role_of_their_own_overlap_nothing():
