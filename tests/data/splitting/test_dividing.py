@@ -383,6 +383,18 @@ def test_folds_of_blocks_share_clumped_classes(tmp_path):
         assert not cells["train"] & cells["val"]
 
 
+def test_blocks_of_pixels_are_dealt_over_all_images(tmp_path):
+    """Each image has blocks of its own; the rare class lies in the first alone, and every fold gets some of it."""
+    for number in range(3):
+        label = np.full((60, 60), 1 if number else 0, dtype=np.uint8)
+        label[:30, 30:] = 2 if not number else 1
+        write(tmp_path / "data", f"{number}", epsg=None, label=label)
+    split = {"blocks": {"size_pixels": 10}, "folds": {"count": 3, "by": "block", "stratify": True}}
+    turns = [prepared(tmp_path / "data", source="folder", **split, fold=fold) for fold in range(3)]
+    assert [turn.pixel_counts["val"] for turn in turns] == [(900, 2400, 300)] * 3
+    assert all((sum(owned(turn)[name, "val"] for turn in turns) == 1).all() for name in "012")
+
+
 def test_a_guard_and_dealt_blocks(tmp_path):
     """A block that matters for the guard may lie in a neighbouring scene alone."""
     write(tmp_path / "data", "a", size=(90, 90))
