@@ -152,7 +152,7 @@ class _Task:
                 self.data.normalisation.require_fitting(bands.names)
             whole = [with_bands(header, bands, positions, first=headers[0]) for header in headers]
             known = check_vectors(whole)
-            entries, notes = divide(whole, self.data, folder=self.folder, listener=listener)
+            entries, notes = divide(whole, self.data, folder=None if force else self.folder, listener=listener)
             progress.total = len(entries)
             cuts = [_patches(entry, self.data.patch) for entry in entries]
             facts = self._facts(entries, cuts, bands, force=force, progress=progress)

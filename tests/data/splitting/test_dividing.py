@@ -50,7 +50,7 @@ def write(
             file.write(values)
 
 
-def prepared(folder, *, source="geotiff", patch=16, **split):
+def prepared(folder, *, source="geotiff", patch=16, force=False, **split):
     data = {
         "source": {"name": source, "folder": folder},
         "classes": {"items": CLASSES, "ignore_values": [200]},
@@ -60,7 +60,7 @@ def prepared(folder, *, source="geotiff", patch=16, **split):
     }
     fold = split.pop("fold", None)
     settings = DataSettings.model_validate({**data, "fold": fold})
-    return prepare_data(settings, PrepareSettings(folder=folder.parent / "prepared"))
+    return prepare_data(settings, PrepareSettings(folder=folder.parent / "prepared"), force=force)
 
 
 def owned(found):
@@ -426,6 +426,8 @@ def test_labels_are_counted_once_for_all_turns_and_images_never(tmp_path, monkey
     write(tmp_path / "data", "a", size=(60, 70), seed=5)
     prepared(tmp_path / "data", **split, fold=0)
     assert counted == ["a", "a"]
+    prepared(tmp_path / "data", **split, fold=0, force=True)
+    assert counted == ["a", "a", "a"]
 
 
 def test_fewer_blocks_than_folds_cannot_be_dealt(tmp_path):
