@@ -13,28 +13,14 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from pydantic import Field, model_validator
 
+from terrazzo.data.class_entries import Class, allow_bare_names, completed
 from terrazzo.data.class_names import ClassNames, require_once
-from terrazzo.data.colours import Colour, default_colours, hexadecimal, parse_colour, with_levels_between
+from terrazzo.data.colours import Colour, hexadecimal, with_levels_between
 from terrazzo.data.label_lookup import Colormap, ColourLookup, LabelLookup, Match, ValueLookup, through_palette
 from terrazzo.errors import ConfigError, LabelError
 from terrazzo.record import Record
 
 __all__ = ["Class", "Classes", "Decoded"]
-
-
-class Class(Record):
-    """One class: its name, its colour on maps, and what stands for it in raw labels."""
-
-    name: Annotated[str, Field(min_length=1)]
-    """Name, once among the classes."""
-    colour: Colour = (128, 128, 128)
-    """Colour on maps, and in colour masks; where none is given, `Classes` picks one."""
-    values: tuple[int, ...] = ()
-    """Raw label values; where no class lists any, a class's value is its position 0, 1, 2, ..."""
-    other_colours: tuple[Colour, ...] = ()
-    """Further colours of the class in colour masks."""
-    labels: tuple[str, ...] = ()
-    """Names of the class in vector attributes and annotation files, beside its own name."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +36,10 @@ class Decoded:
     unlisted: dict[str, int]
 
 
-def _or_bare_name(schema: dict[str, Any]) -> None:
-    """Let a name stand for a class in the JSON Schema too."""
-    schema["items"] = {"anyOf": [{"type": "string"}, schema["items"]]}
-
-
 class Classes(Record):
     """Ordered classes; the order is the class number of every array."""
 
-    items: Annotated[tuple[Class, ...], Field(min_length=2, json_schema_extra=_or_bare_name)]
+    items: Annotated[tuple[Class, ...], Field(min_length=2, json_schema_extra=allow_bare_names)]
     """The classes; a bare name is accepted. A binary task has two, the background first."""
     labels: Literal["auto", "value", "colour"] = "auto"
     """How labels name a class; auto: several bands are colours, one band holds values, and a palette is looked up by
@@ -80,24 +61,7 @@ class Classes(Record):
     @classmethod
     def _complete(cls, given: object) -> object:
         """Accept a bare list and bare names, and give a colour to classes that name none."""
-        if isinstance(given, list | tuple):
-            given = {"items": given}
-        if not isinstance(given, Mapping) or not isinstance(given.get("items"), list | tuple):
-            return given
-        entries: list[Any] = [{"name": item} if isinstance(item, str) else item for item in given["items"]]
-        bare = [position for position, entry in enumerate(entries) if not _has_colour(entry)]
-        if not bare:
-            return {**given, "items": entries}
-        taken = [colour for entry in entries for colour in _given_colours(entry)]
-        for position, colour in zip(bare, default_colours(len(bare), taken=taken), strict=True):
-            entry = entries[position]
-            if isinstance(entry, Class):
-                entries[position] = entry.model_copy(update={"colour": colour})
-            elif isinstance(entry, Mapping):
-                entries[position] = {**entry, "colour": colour}
-        # Colours that we picked never stand in a label, so labels can only hold values.
-        labels = "value" if len(bare) == len(entries) and given.get("labels", "auto") == "auto" else None
-        return {**given, "items": entries, **({"labels": labels} if labels else {})}
+        return completed(given)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Classes":
@@ -269,19 +233,6 @@ class Classes(Record):
             return self.labels == "colour"
         listed_by_value = any(item.values for item in self.items)
         return len(labels) >= 3 or (colormap is not None and not listed_by_value)
-
-
-def _has_colour(entry: object) -> bool:
-    if isinstance(entry, Class):
-        return "colour" in entry.model_fields_set
-    return not isinstance(entry, Mapping) or "colour" in entry
-
-
-def _given_colours(entry: object) -> list[tuple[int, int, int]]:
-    if isinstance(entry, Class):
-        return [entry.colour] if "colour" in entry.model_fields_set else []
-    colour = parse_colour(entry["colour"]) if isinstance(entry, Mapping) and "colour" in entry else None
-    return [(colour[0], colour[1], colour[2])] if isinstance(colour, list | tuple) and len(colour) == 3 else []
 
 
 @lru_cache(maxsize=4)
