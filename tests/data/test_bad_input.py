@@ -60,7 +60,8 @@ class Project:
         return paths
 
     def call(self, *arguments: str) -> Result:
-        return CliRunner().invoke(application, [*arguments, str(self.root / "terrazzo.yaml")], prog_name="terrazzo")
+        config = str(self.root / "terrazzo.yaml")
+        return CliRunner().invoke(application, [arguments[0], config, *arguments[1:]], prog_name="terrazzo")
 
     def findings(self) -> list[dict[str, str]]:
         """Verify, and return the findings as a program reads them."""
