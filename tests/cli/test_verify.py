@@ -10,6 +10,7 @@ from typer.testing import Result
 
 import terrazzo.phases
 from terrazzo.data.verify.finding import Finding
+from terrazzo.data.verify.results import FORMAT
 from terrazzo.data.verify.set_aside import Move
 from terrazzo.errors import UnfitDataError
 from terrazzo.phases import VerifySummary
@@ -97,7 +98,7 @@ def test_a_run_that_stops_on_errors_shows_the_table(
 ) -> None:
     from terrazzo.cli import run
 
-    content = {"format": 1, "inputs": "", "images": {}, "findings": [vars(CUT)]}
+    content = {"format": FORMAT, "inputs": "", "images": {}, "findings": [vars(CUT)]}
     (tmp_path / "verify.json").write_text(json.dumps({**content, "checksum": fingerprint(content)}))
     config = type("Config", (), {"folder": tmp_path})()
     monkeypatch.setattr(run, "load", lambda _: config)
