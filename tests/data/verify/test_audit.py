@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from terrazzo.data.settings import DataSettings
@@ -219,3 +220,23 @@ def test_overlapping_scenes_that_blocks_divide_are_no_leak(tmp_path):
         data = scenes.data(split=split)
         audit = verify_pairs(take_inventory(data), data, VerifySettings())
         assert ("overlap" in {finding.check for finding in audit.findings}) == leaks
+
+
+def test_road_masks_where_land_cover_is_expected(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(3):
+        roads = np.zeros((32, 32), dtype=np.uint8)
+        roads[:, 4 * number : 4 * number + 3] = 255
+        image = generator.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{number}_sat.png")
+        Image.fromarray(np.stack([roads] * 3, axis=2)).save(tmp_path / f"{number}_mask.png")
+    said = {"name": "deepglobe", "folder": str(tmp_path), "val_share": 0}
+
+    def told(**masks: str) -> list[Finding]:
+        data = DataSettings.model_validate({"source": {**said, **masks}})
+        found = verify_pairs(take_inventory(data), data, VerifySettings(checks=("files",), workers=1)).findings
+        return [finding for finding in found if finding.severity == "error"]
+
+    assert [(one.check, "data.source.masks: roads" in one.what) for one in told()] == [("listing", True)]
+    assert told(masks="roads") == []
+    assert told(masks="land_cover") == []

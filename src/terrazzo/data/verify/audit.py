@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from terrazzo.data.settings import DataSettings
+from terrazzo.data.source_check import check_labels
 from terrazzo.data.sources.source import Listing, Pair, Source
 from terrazzo.data.splitting.splits import assign_splits
 from terrazzo.data.splitting.validation_sets import SET_PREFIX, list_set, validation_sets
@@ -133,7 +134,7 @@ def _concluded(
     found = list(inventory.findings)
     if "files" in wanted:
         found += [finding for one in examined for finding in one.findings if finding.check != "shift"]
-        found += about_bands(examined, data) + about_references(examined)
+        found += about_bands(examined, data) + about_references(examined) + _about_source(examined, data)
     found += [finding for one in examined for finding in one.findings if finding.check == "shift"]
     if "duplicates" in wanted:
         found += about_duplicates(examined, settings, between_folds=data.fold is None)
@@ -159,3 +160,12 @@ def _concluded(
         broken=tuple(one.pair for one in examined if one.broken),
         sound=tuple(one.pair for one in examined if not one.broken),
     )
+
+
+def _about_source(examined: Sequence[Examined], data: DataSettings) -> list[Finding]:
+    """Tell labels that contradict what the settings of their source say they show."""
+    try:
+        check_labels([one.pair for one in examined if not one.broken], data)
+    except DataError as error:
+        return [Finding("", "error", "listing", str(error), "correct data.source")]
+    return []
