@@ -4,7 +4,7 @@ They are neither trained nor averaged, and stand in no checkpoint and no bundle;
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -28,6 +28,10 @@ class ExternalWeights:
     revision: str
     sha256: str
     prefix: str
+
+    def within(self, prefix: str) -> "ExternalWeights":
+        """Return the same as a part, called so, of a larger network."""
+        return replace(self, prefix=prefix + self.prefix)
 
 
 def identity(network: torch.nn.Module) -> dict[str, str]:
