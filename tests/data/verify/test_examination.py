@@ -120,7 +120,7 @@ def test_a_single_pixel(tmp_path: Path) -> None:
     )
     one = look(pair)
     assert told(one) == [("warning", "constant", "a.tif")]
-    assert "every pixel of every band is 7" in one.findings[0].what
+    assert one.findings[0].what == "one value at every pixel: gray is 7, band_2 is 7"
     assert one.class_pixels == (0, 1)
     assert one.picture is None
 
@@ -304,3 +304,12 @@ def test_real_photographs_are_sound(real_data: Path, folder: str) -> None:
     with rasterio.open(image) as file:
         expected = file.read()[:, ::4, ::4].astype(np.float64)
     assert one.moments.mean == pytest.approx(expected.mean(axis=(1, 2)), rel=1e-9)
+
+
+def test_one_band_that_says_nothing(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).integers(0, 255, (3, 40, 30)).astype(np.uint8)
+    planes[1] = 9
+    assert look(pair_of(write(tmp_path / "b.tif", planes))).findings[0].what == "one value at every pixel: green is 9"
+    # A single pixel among all is enough to say something.
+    planes[1, 17, 23] = 10
+    assert look(pair_of(write(tmp_path / "c.tif", planes))).findings == ()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import shapely
-from jaxtyping import Float32
+from jaxtyping import Float32, Shaped
 
 from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.band_selection import select_bands
@@ -158,7 +158,7 @@ class _Look:
             size = {"bands": len(self._bands), "classes": len(data.classes)}
             self._parts = Parts(parts, self._entry.grid, **size, factor=self._small.factor)
         self._valid = 0
-        self._range: tuple[float, float] | None = None
+        self._ends: tuple[Shaped[np.ndarray, " band"], Shaped[np.ndarray, " band"]] | None = None
 
     def result(self) -> Examined:
         """Stream the image and its label, and return what is known."""
@@ -240,17 +240,17 @@ class _Look:
             self._moments.add(raster.values[:, *few], raster.valid[few])
         everywhere = bool(raster.valid.all())
         self._valid += raster.valid.size if everywhere else int(raster.valid.sum())
-        if self._range is not None and self._range[0] != self._range[1]:
+        if self._ends is not None and bool((self._ends[0] < self._ends[1]).all()):
             return
-        measured = raster.values if everywhere else raster.values[:, raster.valid]
+        measured = raster.values.reshape(len(raster.values), -1) if everywhere else raster.values[:, raster.valid]
         if measured.size:
-            # A few pixels mostly show that an image is not of one value, and spare a look at all.
-            few_pixels = measured.ravel()[:: max(measured.size // 1000, 1)]
-            if few_pixels.min() < few_pixels.max():
+            # A few pixels mostly show that no band is of one value, and spare a look at all.
+            few_pixels = measured[:, :: max(measured.shape[1] // 300, 1)]
+            if (few_pixels.min(axis=1) < few_pixels.max(axis=1)).all():
                 measured = few_pixels
-            ends = (float(measured.min()), float(measured.max()))
-            known = self._range or ends
-            self._range = min(known[0], ends[0]), max(known[1], ends[1])
+            low, high = measured.min(axis=1), measured.max(axis=1)
+            known = self._ends or (low, high)
+            self._ends = np.minimum(known[0], low), np.maximum(known[1], high)
 
     def _stop(self, part: str, paths: Sequence[Path], error: DataError) -> None:
         """Note why a part cannot be decoded to its end."""
@@ -267,8 +267,13 @@ class _Look:
         if not self._valid:
             what = "no pixel is valid: all are nodata, masked or transparent"
             self._findings.append(Finding(file, "error", "empty", what, "check its nodata value, or leave it out"))
-        elif self._range is not None and self._range[0] == self._range[1]:
-            what = f"every pixel of every band is {self._range[0]:g}"
+        elif self._ends is not None and (even := self._ends[0] == self._ends[1]).any():
+            told = [
+                f"{name} is {float(value):g}"
+                for name, value, same in zip(self._bands.names, self._ends[0], even, strict=True)
+                if same
+            ]
+            what = f"one value at every pixel: {', '.join(told)}"
             self._findings.append(Finding(file, "warning", "constant", what, "check how it was written"))
 
     def _about_reference(self, entry: ImageEntry) -> None:
