@@ -2,6 +2,8 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +11,11 @@ import pytest
 
 from terrazzo.data.prepared import Prepared
 from terrazzo.machine import MachineSettings
+from terrazzo.training.checkpoint import Best
 from terrazzo.training.distributed import Processes, start
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.session import Session, begin, save
+from terrazzo.training.settings import TrainSettings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -37,3 +43,29 @@ def prepared(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Prep
 def processes() -> Processes:
     """This process alone, in float32."""
     return start(MachineSettings(accelerator="cpu", precision="float32", threads=1, workers=0))
+
+
+@pytest.fixture
+def started(tiny: ModuleType, prepared: Prepared, processes: Processes, tmp_path: Path) -> Callable[..., Session]:
+    """Begin a session with changes to the job's settings."""
+
+    def start(**settings: object) -> Session:
+        job = tiny.tiny_job(tmp_path / "run", prepared, settings=TrainSettings(**({"batch_size": 4} | settings)))
+        return begin(job, RunFolder(job.folder), processes)
+
+    return start
+
+
+@pytest.fixture
+def finished_epoch() -> Callable[..., None]:
+    """Pretend that an epoch was trained and concluded."""
+
+    def finish(session: Session, epoch: int = 1, best: tuple[int, ...] = (1,)) -> None:
+        figures = {"lr": 0.1, "train_loss": 0.5, "val_miou": 0.25, "seconds": 1.0}
+        history = tuple({"epoch": one, **figures} for one in range(1, epoch + 1))
+        session.state = replace(
+            session.state, epoch=epoch, best=tuple(Best(one, 1.0 / one) for one in best), history=history
+        )
+        save(session)
+
+    return finish

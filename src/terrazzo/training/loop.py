@@ -35,7 +35,8 @@ from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.objective import seed_step
 from terrazzo.training.optim import set_rate
-from terrazzo.training.session import Session, begin, opening, save, settle
+from terrazzo.training.session import Session, begin, opening, save
+from terrazzo.training.settling import settle
 from terrazzo.training.track import profiled, write_metadata
 
 __all__ = ["fit", "train_epoch", "update"]
