@@ -15,12 +15,26 @@ from jaxtyping import Float, Int64
 
 from terrazzo.errors import ModelError
 from terrazzo.models.external import ExternalWeights
+from terrazzo.models.halting import HaltingRule
 from terrazzo.models.output import Output
 from terrazzo.record import Component, Record, Table
 
 __all__ = ["ARCHITECTURES", "Adaptive", "Architecture", "Cacheable", "Network", "Pretraining", "build"]
 
-ARCHITECTURES = Table("models", {"smp": "terrazzo.models.smp:Smp"})
+ARCHITECTURES = Table(
+    "models",
+    {
+        "backbone_head": "terrazzo.models.backbone_head:BackboneHead",
+        "dinov3": "terrazzo.models.dinov3:DinoV3",
+        "smp": "terrazzo.models.smp:Smp",
+        "hardnet70": "terrazzo.models.hardnet.hardnet70:Hardnet70",
+        "hardnet68": "terrazzo.models.hardnet.camvid:Hardnet68",
+        "hardnet76": "terrazzo.models.hardnet.camvid:Hardnet76",
+        "hardnet84": "terrazzo.models.hardnet.camvid:Hardnet84",
+        "trm": "terrazzo.models.refiner.trm:Trm",
+        "trm_deepglobe": "terrazzo.models.refiner.deepglobe:TrmDeepglobe",
+    },
+)
 """Architectures by name; plug-ins join through the entry-point group `terrazzo.models`."""
 
 
@@ -96,6 +110,18 @@ class Architecture(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} has no build")
 
+    def build_without_external(self, *, bands: int, classes: int) -> Network:
+        """Return the network whose frozen weights, which come from a file, are still to be read by `load_external`.
+
+        Raises:
+            ModelError: It has none.
+        """
+        raise ModelError(f"{self.name} takes no frozen weights of a file.")
+
+    def external_path(self) -> Path | None:
+        """Return the file or folder that the settings name for frozen weights; None where they are its own."""
+        return None
+
     def without_pretraining(self) -> "Architecture":
         """Return the same architecture that starts from random weights: what a bundle stores."""
         return self
@@ -108,6 +134,11 @@ class Architecture(Component):
     def answers(self) -> frozenset[type]:
         """Kinds of auxiliary records in the network's output."""
         return frozenset()
+
+    @property
+    def halting_rule(self) -> HaltingRule | None:
+        """When a network that answers in steps is done with a tile; None where it answers once."""
+        return None
 
     def feature_key(self) -> Mapping[str, object] | None:
         """Return all that decides the frozen features of an image, as plain data, where they can be cached.

@@ -19,7 +19,7 @@ from terrazzo.models.pooling import make_pooling_repeatable
 from terrazzo.models.smp_weights import EncoderWeights
 from terrazzo.record import nearest
 
-__all__ = ["ENCODERS", "Smp", "SmpNetwork"]
+__all__ = ["ENCODERS", "Smp", "SmpNetwork", "check_encoder"]
 
 Name = Literal[
     "unet",
@@ -77,7 +77,7 @@ class Smp(Architecture):
     @model_validator(mode="after")
     def _fits(self) -> "Smp":
         if self.encoder not in ENCODERS:
-            _check_encoder(self.encoder)
+            check_encoder(self.encoder)
         if self.weights is not None:
             EncoderWeights.of(self.encoder, self.weights)
         if self.settings:
@@ -223,7 +223,7 @@ class SmpNetwork(Network):
         return Output(crop(self.model(full), height=height, width=width))
 
 
-def _check_encoder(name: str) -> None:
+def check_encoder(name: str) -> None:
     """Refuse an encoder that neither the library nor timm knows.
 
     Raises:

@@ -3,9 +3,10 @@
 Each suite raises AssertionError with a sentence that names the record and the promise it broke.
 """
 
+from terrazzo.testing.adaptive import check_adaptive
 from terrazzo.testing.architectures import check_architecture
 from terrazzo.testing.losses import check_loss
 from terrazzo.testing.sources import check_source
 from terrazzo.testing.transforms import check_transform
 
-__all__ = ["check_architecture", "check_loss", "check_source", "check_transform"]
+__all__ = ["check_adaptive", "check_architecture", "check_loss", "check_source", "check_transform"]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 
-from terrazzo.models.architecture import Architecture, Network
+from terrazzo.models.architecture import Adaptive, Architecture, Network
 from terrazzo.models.output import Output
+from terrazzo.testing.adaptive import check_adaptive
 from terrazzo.testing.verdict import require
 
 __all__ = ["check_architecture"]
@@ -26,8 +27,8 @@ def check_architecture(
     The record is built as `record.without_pretraining()`, so nothing is fetched. Checked are: the record survives
     dumping, the same seed builds the same weights, logits have the input's size and are finite, a batch answers as its
     images do alone, evaluation repeats bit for bit, the input is left as it was, a batch of one trains and reaches
-    every trainable parameter with a gradient, weights survive saving and loading, bfloat16 autocast stays finite, and
-    channels_last answers alike.
+    every trainable parameter with a gradient, weights survive saving and loading, bfloat16 autocast stays finite,
+    channels_last answers alike, and a network that answers in steps keeps what `check_adaptive` asks of it.
 
     Args:
         record: The architecture.
@@ -49,6 +50,8 @@ def check_architecture(
             _check_training(record, network, count, (sizes[0], (1, 1)))
             _check_round_trip(record, network, _built(scratch, count, seed=1), count, sizes[0])
             _check_precision(record, network, count, sizes[0])
+            if isinstance(network, Adaptive):
+                check_adaptive(record, network, bands=count, size=sizes[0])
 
 
 def _built(record: Architecture, bands: int, *, seed: int) -> Network:
@@ -97,10 +100,11 @@ def _check_training(record: Architecture, network: Network, bands: int, sizes: S
     network.train()
     for size in sizes:
         network.zero_grad(set_to_none=True)
-        logits = network(_images(1, bands, size)).logits
-        require(bool(logits.isfinite().all()), record, f"a training batch of one image of {size} is not finite")
+        said = _said(network(_images(1, bands, size)))
+        finite = all(bool(one.isfinite().all()) for one in said)
+        require(finite, record, f"a training batch of one image of {size} is not finite")
         # Squared, so that no norm's constraint on its sum hides a gradient.
-        logits.square().mean().backward()
+        torch.autograd.backward([one.square().mean() for one in said])
         trainable = {name: each.grad for name, each in network.named_parameters() if each.requires_grad}
         missing = [name for name, gradient in trainable.items() if gradient is None]
         require(not missing, record, f"no gradient reaches {len(missing)} trainable parameters, such as {missing[:3]}")
@@ -109,6 +113,12 @@ def _check_training(record: Architecture, network: Network, bands: int, sizes: S
         moved = any(one is not None and bool(one.any()) for one in trainable.values())
         require(moved, record, "all gradients are zero")
     network.zero_grad(set_to_none=True)
+
+
+def _said(output: Output) -> list[torch.Tensor]:
+    """Return every tensor of an answer, the auxiliary records' too: any of them may be what a loss reads."""
+    parts = [value for record in output.auxiliary for value in vars(record).values() if isinstance(value, tuple)]
+    return [output.logits, *(one for part in parts for one in part if isinstance(one, torch.Tensor))]
 
 
 def _check_round_trip(

@@ -22,6 +22,8 @@ __all__ = ["BACKBONES", "Backbone", "BackboneNetwork", "FeatureLayout"]
 BACKBONES = Table(
     "backbones",
     {
+        "dinov3_convnext": "terrazzo.models.backbones.dinov3_convnext:DinoV3ConvNext",
+        "dinov3_vit": "terrazzo.models.backbones.dinov3_vit:DinoV3Vit",
         "hardnet": "terrazzo.models.backbones.hardnet:HardnetBackbone",
         "smp": "terrazzo.models.backbones.smp:SmpBackbone",
         "stem": "terrazzo.models.backbones.stem:Stem",

@@ -1,0 +1,178 @@
+"""What all refiners share: running steps, answering each, halting, and leaving out what has settled."""
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from terrazzo.models.architecture import Network
+from terrazzo.models.maps import enlarged
+from terrazzo.models.output import Output, Steps
+from terrazzo.models.recomputing import statistics_kept
+from terrazzo.models.refiner.settings import Refiner
+
+__all__ = ["RefinerNetwork", "RefinerState"]
+
+
+@dataclass(frozen=True)
+class RefinerState:
+    """Where a refiner stands; every tensor's first axis is the batch.
+
+    Attributes:
+        given: Maps that no step changes.
+        moving: Maps that steps change; the last one is what the halting head reads.
+        logits: Of the last step, at the refiner's stride, float32; all 0 before the first.
+        change: Total variation between the soft-max of the last step and the one before, 0..1.
+        frozen: Cells that change no more; None where none ever did.
+        height: Rows of the image.
+        width: Columns of the image.
+    """
+
+    given: tuple[Float[torch.Tensor, "batch _ y x"], ...]
+    moving: tuple[Float[torch.Tensor, "batch _ y x"], ...]
+    logits: Float[torch.Tensor, "batch class y x"]
+    change: Float[torch.Tensor, "batch y x"]
+    frozen: Bool[torch.Tensor, "batch y x"] | None
+    height: int
+    width: int
+
+
+class RefinerNetwork(Network):
+    """A network that answers in steps; `forward` runs all of them, `terrazzo.models.adaptive.refine` only those needed.
+
+    Args:
+        settings: Steps and halting.
+        stride: Pixels of the image along a cell of a step's logits.
+        halting: Head that reads a state; None where tiles run all steps.
+    """
+
+    def __init__(self, settings: Refiner, *, stride: int, halting: torch.nn.Module | None) -> None:
+        super().__init__()
+        self.stride = stride
+        self.t_min, self.t_max = settings.t_min, settings.t_max
+        self.halting = halting
+        self._per_cell = settings.pixel_act
+        self._coupled = settings.halting_gradient
+        self._checkpointed = False
+
+    @abstractmethod
+    def start(self, image: Float[torch.Tensor, "batch band y x"]) -> RefinerState:
+        """Encode the image and return the first state."""
+
+    @abstractmethod
+    def refined(
+        self, state: RefinerState
+    ) -> tuple[tuple[Float[torch.Tensor, "batch _ y x"], ...], Float[torch.Tensor, "batch class y x"]]:
+        """Return the moving maps and the logits after one more step, whatever is frozen."""
+
+    def steps_to_run(self) -> int:
+        """Return how many steps `forward` runs: t_max, unless a subclass draws fewer in training."""
+        return self.t_max
+
+    def forward(self, image: Float[torch.Tensor, "batch band y x"]) -> Output:
+        """Answer logits of the last step at the size of the input, and all steps at the refiner's own stride.
+
+        Args:
+            image: Normalised values; 0 where a pixel is missing.
+        """
+        return self.run(self.start(image))
+
+    def run(self, state: RefinerState) -> Output:
+        """Answer after all steps from a first state."""
+        logits, halting = [], []
+        for _ in range(self.steps_to_run()):
+            state = self.step(state)
+            logits.append(state.logits)
+            if self.halting is not None:
+                halting.append(self.halting_logits(state))
+        return Output(self.answer(state), (Steps(tuple(logits), tuple(halting), self.stride),))
+
+    def step(self, state: RefinerState) -> RefinerState:
+        """Refine once; frozen cells keep their logits and their states, which their neighbours go on seeing."""
+        moving, logits = self._recomputed(state) if self._recomputes(state) else self.refined(state)
+        # One order in memory, so that a part of the batch is enlarged to the same bits as the whole.
+        logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
+        if state.frozen is not None:
+            kept = state.frozen[:, None]
+            moving = tuple(torch.where(kept, old, new) for old, new in zip(state.moving, moving, strict=True))
+            logits = torch.where(kept, state.logits, logits)
+        change = (logits.softmax(dim=1) - state.logits.softmax(dim=1)).abs().sum(dim=1) / 2
+        return replace(state, moving=moving, logits=logits, change=change)
+
+    def answer(self, state: RefinerState) -> Float[torch.Tensor, "batch class y x"]:
+        """Return the logits of a state at the size of the input."""
+        return enlarged(state.logits, stride=self.stride, height=state.height, width=state.width)
+
+    def halting_logits(self, state: RefinerState) -> Float[torch.Tensor, "batch *_"]:
+        """Return the halting head's logit of each tile, or of each cell.
+
+        Raises:
+            TypeError: There is no head.
+        """
+        if self.halting is None:
+            raise TypeError("a refiner with act: false has no halting head")
+        seen = (state.moving[-1], state.logits, state.change)
+        if not self._coupled:
+            seen = (seen[0].detach(), seen[1].detach(), seen[2].detach())
+        logits: torch.Tensor = self.halting(*seen)
+        return logits.float()
+
+    def halt(self, state: RefinerState) -> Float[torch.Tensor, " batch"]:
+        """Return for each tile the probability, 0..1, that more steps would not help; 0 without a halting head.
+
+        Where cells settle one by one it is the smallest of those that have not settled.
+        """
+        if self.halting is None:
+            return state.logits.new_zeros(len(state.logits))
+        probability = self.halting_logits(state).sigmoid()
+        if not self._per_cell:
+            return probability
+        if state.frozen is not None:
+            probability = torch.where(state.frozen, 1.0, probability)
+        return probability.flatten(1).amin(dim=1)
+
+    def freeze(self, state: RefinerState, threshold: float) -> RefinerState:
+        """Return a state whose cells change no more where their probability to halt is at least the threshold.
+
+        Where whole tiles halt it is the state itself.
+        """
+        if not self._per_cell:
+            return state
+        settled = self.halting_logits(state).sigmoid() >= threshold
+        return replace(state, frozen=settled if state.frozen is None else state.frozen | settled)
+
+    def select(self, state: RefinerState, index: Int64[torch.Tensor, " kept"]) -> RefinerState:
+        """Return the state of some tiles of the batch."""
+        return replace(
+            state,
+            given=tuple(one.index_select(0, index) for one in state.given),
+            moving=tuple(one.index_select(0, index) for one in state.moving),
+            logits=state.logits.index_select(0, index),
+            change=state.change.index_select(0, index),
+            frozen=None if state.frozen is None else state.frozen.index_select(0, index),
+        )
+
+    def checkpoint_gradients(self) -> None:
+        """Compute each step again in the backward pass instead of keeping its activations."""
+        self._checkpointed = True
+
+    def _recomputes(self, state: RefinerState) -> bool:
+        # A batch norm that sees one value a channel needs its statistics, and there is nothing to save.
+        single = state.change.numel() == 1
+        return self._checkpointed and self.training and torch.is_grad_enabled() and not single
+
+    def _recomputed(
+        self, state: RefinerState
+    ) -> tuple[tuple[Float[torch.Tensor, "batch _ y x"], ...], Float[torch.Tensor, "batch class y x"]]:
+        norms = [module for module in self.modules() if isinstance(module, _BatchNorm)]
+
+        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+            # Running statistics move once a step, in the first computation.
+            return nullcontext(), statistics_kept(norms)
+
+        moving, logits = checkpoint(self.refined, state, use_reentrant=False, context_fn=contexts)
+        return moving, logits
