@@ -3,12 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
 from terrazzo.data.band_selection import select_bands, with_bands
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.settings import BandSettings
-from terrazzo.data.sources.headers import Header
+from terrazzo.data.sources.headers import Header, read_header
+from terrazzo.data.sources.source import Pair
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands, Collar
 
@@ -101,3 +104,25 @@ def test_a_collar_goes_with_the_bands(wanted):
     collar = Collar(value=255)
     assert select_bands(RGB, wanted, collar=collar)[0].collar == collar
     assert select_bands(RGB, wanted)[0].collar is None
+
+
+def test_a_band_that_the_file_calls_transparency_is_told_how_to_become_one(tmp_path):
+    path = tmp_path / "scene.tif"
+    size = {"width": 8, "height": 8, "count": 4, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", alpha="yes", **size) as out:
+        out.write(np.ones((4, 8, 8), np.uint8))
+    header = read_header(Pair("scene", path, None), georeferenced=False)
+    with pytest.raises(
+        DataError, match=r"Its band 4 is marked as transparency.*: rio edit-info --colorinterp red,green,blue,undefined"
+    ):
+        select_bands(header, ["red", "green", "blue", "nir"])
+    with pytest.raises(DataError, match="Its band 4 is marked as transparency"):
+        select_bands(header, [BandSettings(name="nir", number=4)])
+
+
+def test_a_name_goes_by_order_to_the_only_nameless_band():
+    photograph = header("red", "green", "blue", "band_4")
+    bands, positions = select_bands(photograph, ["red", "green", "blue", "nir"])
+    assert (bands.names, positions) == (("red", "green", "blue", "nir"), (0, 1, 2, 3))
+    with pytest.raises(DataError, match='no band "nir"'):
+        select_bands(photograph, ["green", "red", "blue", "nir"])

@@ -8,6 +8,7 @@ from terrazzo.data.settings import BandSettings
 from terrazzo.data.sources.headers import Header, is_nameless
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands, Collar
+from terrazzo.geo.file_bands import COLOURS
 from terrazzo.record import nearest
 
 __all__ = ["select_bands", "with_bands"]
@@ -21,7 +22,7 @@ def select_bands(
     Args:
         first: Header of the first image.
         wanted: Names or records in channel order; all bands if None. Names that the files do not know are given by
-            order, where the files leave all bands nameless and there are as many.
+            order, where there are as many as bands and the files leave nameless what they name.
         collar: Border that counts as missing.
 
     Returns:
@@ -46,21 +47,36 @@ def _positions(first: Header, records: Sequence[BandSettings]) -> tuple[int, ...
     places |= {name: position for position, name in enumerate(names)}
     unknown = [record.name for record in records if record.number is None and record.name not in places]
     unnumbered = all(record.number is None for record in records)
-    if unknown and unnumbered and len(records) == len(names) and all(is_nameless(name) for name in names):
-        return tuple(range(len(names)))
+    if unknown and unnumbered and len(records) == len(names):
+        pairs = zip(records, names, strict=True)
+        if all(record.name == name or is_nameless(name) for record, name in pairs):
+            return tuple(range(len(names)))
     if unknown:
         raise DataError(
             f'{first.entry.image} has no band "{unknown[0]}"; it has {", ".join(names)}.'
             f"{nearest(unknown[0], list(places))} To give a band a name of your own, say its number in data.bands: "
-            f"{{name: {unknown[0]}, number: 1}}."
+            f"{{name: {unknown[0]}, number: 1}}.{_about_transparency(first)}"
         )
     too_high = [record for record in records if record.number is not None and record.number > len(names)]
     if too_high:
         raise DataError(
             f"data.bands: {too_high[0].name} is band {too_high[0].number}, but {first.entry.image} (with its extra "
-            f"files) has {len(names)}: {', '.join(names)}."
+            f"files) has {len(names)}: {', '.join(names)}.{_about_transparency(first)}"
         )
     return tuple(places[record.name] if record.number is None else record.number - 1 for record in records)
+
+
+def _about_transparency(first: Header) -> str:
+    """Say how a band that a file calls transparency becomes a measurement: many near-infrared bands are called so."""
+    if first.transparency is None:
+        return ""
+    words = [name if name in COLOURS else "undefined" for name in first.bands.names]
+    words.insert(first.transparency - 1, "undefined")
+    return (
+        f" Its band {first.transparency} is marked as transparency, and says which pixels are missing; where it is a "
+        f"measurement, take the mark from all files: rio edit-info --colorinterp {','.join(words)} "
+        f'"{first.entry.image}".'
+    )
 
 
 def _described(band: Band, record: BandSettings) -> Band:

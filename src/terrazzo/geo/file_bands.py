@@ -6,7 +6,7 @@ from rasterio.io import DatasetReader
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
 
-__all__ = ["alpha_number", "file_bands"]
+__all__ = ["COLOURS", "alpha_number", "file_bands"]
 
 COLOURS = frozenset({"red", "green", "blue", "nir", "gray"})
 """Colour interpretations that name a band."""

@@ -25,12 +25,15 @@ class Header:
         bands: All its bands, in the order of `entry.stack`.
         aliases: A second name of each band, empty where it has none; no names where no band has one.
         reprojected: Label rasters that lie on another grid than the image, each pixel read from the nearest.
+        transparency: Number, from 1, of the image's band that is transparency by its colour interpretation; None where
+            there is none.
     """
 
     entry: ImageEntry
     bands: Bands
     aliases: tuple[str, ...] = ()
     reprojected: tuple[str, ...] = ()
+    transparency: int | None = None
 
 
 def read_header(pair: Pair, *, georeferenced: bool, resolution_m: float | None = None) -> Header:
@@ -54,6 +57,7 @@ def read_header(pair: Pair, *, georeferenced: bool, resolution_m: float | None =
         _check_cover((*files, *mask), grid)
         reprojected = _check_label(pair, grid)
         bands, stack = _stack(pair, files)
+        transparency = files[0].alpha
     facts = [path.stat() for path in pair.all_files]
     entry = ImageEntry(
         image_id=pair.image_id,
@@ -80,7 +84,7 @@ def read_header(pair: Pair, *, georeferenced: bool, resolution_m: float | None =
         bytes=sum(fact.st_size for fact in facts),
         modified_ns=max(fact.st_mtime_ns for fact in facts),
     )
-    return Header(entry, bands, pair.band_aliases, reprojected)
+    return Header(entry, bands, pair.band_aliases, reprojected, transparency)
 
 
 def header_notes(headers: Sequence[Header]) -> tuple[str, ...]:
