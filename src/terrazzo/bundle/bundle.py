@@ -24,6 +24,7 @@ from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError, ConfigError, ModelError
 from terrazzo.geo.bands import Bands
 from terrazzo.models.architecture import ARCHITECTURES, Architecture, Network
+from terrazzo.models.external import load_own_state, own_state
 from terrazzo.storage import atomic_path
 
 __all__ = ["Bundle"]
@@ -59,6 +60,7 @@ class Bundle:
         format: Format number of the file.
         backbone: Weights that are needed beside the file; None where the file is enough.
         resize: What every patch was resized to for the network, and every window must be; None where sizes stay.
+        backbone_path: Where those weights lie on this machine; not part of the file.
     """
 
     architecture: Architecture
@@ -74,6 +76,7 @@ class Bundle:
     format: int = FORMAT
     backbone: FrozenBackbone | None = None
     resize: Resize | None = None
+    backbone_path: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that contradict each other."""
@@ -85,9 +88,11 @@ class Bundle:
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the answers: weights, architecture and contract.
 
-        The training summary, versions and licence stay outside, so that two trainings to the same bits are the same.
+        The training summary, versions and licence stay outside, so that two trainings to the same bits are the same;
+        of a frozen backbone its SHA-256 counts, not its name.
         """
         dumped = self._dump()
+        dumped["backbone"] = self.backbone.sha256 if self.backbone else None
         digest = hashlib.sha256(canonical({field: dumped[field] for field in ANSWER_FIELDS}).encode())
         for name in sorted(self.weights):
             weight = self.weights[name].detach().cpu().contiguous()
@@ -100,13 +105,17 @@ class Bundle:
 
         Raises:
             ModelError: The architecture's settings do not fit together.
-            BundleError: The weights do not fit the architecture.
+            BundleError: The weights do not fit the architecture, or the frozen backbone is missing or another.
         """
-        network = _build(self.architecture, bands=len(self.bands), classes=len(self.classes))
+        network = _build(
+            self.architecture, bands=len(self.bands), classes=len(self.classes), leaning=self.backbone is not None
+        )
         try:
-            network.load_state_dict(dict(self.weights), strict=True)
-        except RuntimeError as error:
+            load_own_state(network, self.weights)
+        except ModelError as error:
             raise BundleError(f"The weights do not fit the architecture {self.architecture.name}: {error}") from error
+        if self.backbone is not None:
+            _read_backbone(network, self.backbone, self.backbone_path)
         return network.eval().requires_grad_(False)
 
     def save(self, path: Path) -> None:
@@ -133,7 +142,7 @@ class Bundle:
 
         Args:
             path: The file, or a run folder, which stands for its best bundle.
-            backbone: Weights file of the frozen backbone, where the bundle needs one.
+            backbone: Weights file or folder of the frozen backbone, where the bundle needs one.
 
         Raises:
             BundleError: The file is missing, damaged, foreign, of another format, or its weights do not fit the
@@ -144,13 +153,18 @@ class Bundle:
         architecture = _architecture(contract.architecture, file)
         _check_backbone(contract.backbone, backbone, file)
         try:
-            network = _build(architecture, bands=len(contract.bands), classes=len(contract.classes))
+            network = _build(
+                architecture,
+                bands=len(contract.bands),
+                classes=len(contract.classes),
+                leaning=contract.backbone is not None,
+            )
         except ModelError as error:
             raise BundleError(f"{file}: its architecture {architecture.name} cannot be built: {error}") from error
-        weights = read_weights(file, network.state_dict())
+        weights = read_weights(file, own_state(network))
         require_finite(weights, file)
         parts = {field: value for field, value in contract if field not in {"architecture", "fingerprint"}}
-        bundle = cls(architecture=architecture, weights=weights, **parts)
+        bundle = cls(architecture=architecture, weights=weights, backbone_path=backbone, **parts)
         if bundle.fingerprint != contract.fingerprint:
             raise BundleError(
                 f"{file} is damaged: its content does not give the fingerprint that it states; copy it again."
@@ -197,16 +211,34 @@ def _architecture(settings: dict[str, JsonValue], file: Path) -> Architecture:
     return record.without_pretraining()
 
 
-def _build(architecture: Architecture, *, bands: int, classes: int) -> Network:
-    """Build without moving the caller's random numbers: the fresh weights are replaced anyway."""
+def _build(architecture: Architecture, *, bands: int, classes: int, leaning: bool) -> Network:
+    """Build without moving the caller's random numbers: the fresh weights are replaced anyway.
+
+    Args:
+        architecture: The record.
+        bands: Input channels.
+        classes: Output channels.
+        leaning: Whether frozen weights come from a file of their own.
+    """
+    scratch = architecture.without_pretraining()
     with torch.random.fork_rng(devices=[]):
-        return architecture.without_pretraining().build(bands=bands, classes=classes)
+        if leaning:
+            return scratch.build_without_external(bands=bands, classes=classes)
+        return scratch.build(bands=bands, classes=classes)
+
+
+def _read_backbone(network: Network, needed: FrozenBackbone, path: Path | None) -> None:
+    """Read the frozen weights into a network, after they proved to be those of the training."""
+    if path is None:
+        raise BundleError(f"The frozen backbone {needed.identifier} is needed; load the bundle with backbone=PATH.")
+    needed.check(path)
+    network.load_external(path)
 
 
 def _check_backbone(needed: FrozenBackbone | None, given: Path | None, file: Path) -> None:
     if needed is not None and given is None:
         raise BundleError(
-            f"{file} needs the frozen backbone {needed.identifier}, revision {needed.revision}; name its weights file "
+            f"{file} needs the frozen backbone {needed.identifier}, revision {needed.revision}; name its weights "
             "(--backbone PATH)."
         )
     if needed is None and given is not None:

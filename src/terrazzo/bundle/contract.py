@@ -9,10 +9,10 @@ from pydantic import Field, JsonValue, model_validator
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
-from terrazzo.errors import BundleError
+from terrazzo.errors import BundleError, ModelError
 from terrazzo.geo.bands import Bands
+from terrazzo.models.weight_files import weights_sha256
 from terrazzo.record import Record
-from terrazzo.storage import hash_file
 
 __all__ = ["FORMAT", "METADATA_KEY", "Contract", "FrozenBackbone", "canonical", "require_equal_bands"]
 
@@ -32,18 +32,19 @@ class FrozenBackbone(Record):
     revision: Annotated[str, Field(min_length=1)]
     """Version of that publication."""
     sha256: Sha256
-    """SHA-256 of the weights file."""
+    """SHA-256 of the weights file; of shards, that of the listing that `sha256sum` prints of them."""
 
     def check(self, path: Path) -> None:
-        """Refuse a file that is not the backbone which the bundle was trained on.
+        """Refuse a file or folder that is not the backbone which the bundle was trained on.
 
         Raises:
-            BundleError: The file is missing, or its SHA-256 differs.
+            BundleError: The weights are missing, or their SHA-256 differs.
         """
         wanted = f"{self.identifier}, revision {self.revision}"
-        if not path.is_file():
-            raise BundleError(f"The backbone {path} does not exist; give the weights file of {wanted}.")
-        found = hash_file(path)
+        try:
+            found = weights_sha256(path)
+        except ModelError as error:
+            raise BundleError(f"The backbone {path} cannot be used: {error} The bundle needs {wanted}.") from error
         if found != self.sha256:
             raise BundleError(
                 f"The backbone {path} has SHA-256 {found}, but the bundle was trained on {self.sha256} ({wanted}); "
