@@ -181,6 +181,7 @@ def _examination(
         class_weights=weights,
         resize=bundle.resize,
         worst=settings.worst_samples,
+        halting_rule=bundle.architecture.halting_rule,
     )
 
 
@@ -201,6 +202,8 @@ def _summarise(prepared: Prepared, found: Evaluation, split: str, folder: Path, 
         scores=by_class,
         confusion=found.confusion.counts.tolist(),
         loss=found.loss,
+        miou_by_step=tuple(step.scores(prepared.classes.names).miou for step in found.steps),
+        avg_steps=found.average_steps,
     )
 
 

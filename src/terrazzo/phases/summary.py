@@ -127,6 +127,9 @@ class EvaluateSummary(Summary):
         scores: All scores, as `terrazzo.metrics.Scores.as_dict` gives them, with class colours.
         confusion: Counts, rows label, columns prediction.
         loss: Mean loss over labelled pixels; None where no configuration names a loss.
+        miou_by_step: Of each step's answer, first to last; empty for a network that answers once.
+        avg_steps: Mean over labelled pixels of the steps that their tile needs by the halting rule; None for a network
+            that answers once.
     """
 
     split: str
@@ -136,6 +139,8 @@ class EvaluateSummary(Summary):
     scores: dict[str, Any]
     confusion: list[list[int]]
     loss: float | None
+    miou_by_step: tuple[float, ...] = ()
+    avg_steps: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, silent
 from terrazzo.training.checkpoint import Best, RunState
 from terrazzo.training.evaluation import Evaluation, evaluate_split
-from terrazzo.training.figures import MEAN_FIGURE, split_figures, split_values
+from terrazzo.training.figures import MEAN_FIGURE, split_figures, split_values, steps_figure
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.samples import sample_panels
@@ -64,8 +64,12 @@ def figures(session: Session, evaluations: Mapping[str, Evaluation], rate: float
     for split in session.validation:
         # Splits that were not due have their columns too: a log begins with all of them.
         row |= dict.fromkeys(split_figures(split, names))
+        if session.job.architecture.halting_rule is not None:
+            row |= {steps_figure(split): None}
     for split, found in evaluations.items():
         row |= split_values(split, found.confusion.scores(names), found.loss)
+        if found.average_steps is not None:
+            row |= {steps_figure(split): found.average_steps}
     if len(session.validation) > 1:
         values = [found.confusion.scores(names).miou for found in evaluations.values()]
         row[MEAN_FIGURE] = sum(values) / len(values) if len(values) == len(session.validation) else None

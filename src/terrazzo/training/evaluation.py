@@ -18,14 +18,17 @@ from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import Batch, PatchKey
 from terrazzo.data.sampler import evaluation_batches
-from terrazzo.errors import DataError
+from terrazzo.errors import DataError, ModelError
 from terrazzo.losses import Loss
 from terrazzo.metrics import Confusion
 from terrazzo.models.architecture import Network
-from terrazzo.models.output import Output
+from terrazzo.models.halting import HaltingRule
+from terrazzo.models.maps import enlarged
+from terrazzo.models.output import Output, Steps
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.training.distributed import Processes
 from terrazzo.training.objective import forward
+from terrazzo.training.resized_answers import unresized
 
 __all__ = ["Evaluation", "Examination", "PatchScore", "answer", "counted", "evaluate_split"]
 
@@ -44,6 +47,8 @@ class Examination:
         resize: The training's explicit resize; answers are brought back before anything is counted.
         worst: How many of the worst patches to name.
         limit: Batches of all processes to look at; None for the whole split.
+        halting_rule: When a network that answers in steps is done with a tile; its steps are counted one by one. None
+            for a network that answers once.
     """
 
     split: str
@@ -54,6 +59,7 @@ class Examination:
     resize: Resize | None = None
     worst: int = 0
     limit: int | None = None
+    halting_rule: HaltingRule | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,9 @@ class Evaluation:
         batches: Batches of all processes.
         seconds: Wall time.
         worst: The patches with the largest error, worst first; equal ones in the order of the index.
+        steps: Counts of each step's answer, first to last, where the network answers in steps.
+        average_steps: Mean over labelled pixels of the steps that their tile needs by the halting rule; None without
+            steps or without a labelled pixel.
     """
 
     confusion: Confusion
@@ -88,6 +97,8 @@ class Evaluation:
     batches: int
     seconds: float
     worst: tuple[PatchScore, ...]
+    steps: tuple[Confusion, ...] = ()
+    average_steps: float | None = None
 
 
 def evaluate_split(
@@ -127,7 +138,7 @@ def evaluate_split(
     was_training = network.training
     network.eval()
     processes.share_buffers(network)
-    tally = _Tally.empty(prepared, batches=len(dealt))
+    tally = _Tally.empty(prepared, batches=len(dealt), rule=examination.halting_rule)
     told = listener if processes.first else silent
     with Progress(f"evaluate {examination.split}", listener=told, total=len(mine), unit="batches") as progress:
         _count(network, prepared, mine, examination=examination, processes=processes, tally=tally, progress=progress)
@@ -139,6 +150,8 @@ def evaluate_split(
         batches=len(dealt),
         seconds=time.monotonic() - begun,
         worst=tally.worst(rows, examination.worst),
+        steps=tuple(Confusion(counts) for counts in tally.steps),
+        average_steps=tally.mean_steps(),
     )
 
 
@@ -151,9 +164,11 @@ class _Tally:
     weights: torch.Tensor
     wrong: torch.Tensor
     labelled: torch.Tensor
+    steps: Int64[torch.Tensor, "step class class"]
+    needed: torch.Tensor
 
     @staticmethod
-    def empty(prepared: Prepared, *, batches: int) -> "_Tally":
+    def empty(prepared: Prepared, *, batches: int, rule: HaltingRule | None) -> "_Tally":
         patches, classes = len(prepared.index), len(prepared.classes)
         return _Tally(
             confusion=torch.zeros((classes, classes), dtype=torch.int64),
@@ -161,13 +176,13 @@ class _Tally:
             weights=torch.zeros(batches, dtype=torch.int64),
             wrong=torch.zeros(patches, dtype=torch.int64),
             labelled=torch.zeros(patches, dtype=torch.int64),
+            steps=torch.zeros((rule.last if rule is not None else 0, classes, classes), dtype=torch.int64),
+            needed=torch.zeros(patches if rule is not None else 0, dtype=torch.int64),
         )
 
     def together(self, processes: Processes) -> "_Tally":
         """Return the sums over all processes."""
-        return _Tally(
-            *(processes.total(part) for part in (self.confusion, self.losses, self.weights, self.wrong, self.labelled))
-        )
+        return _Tally(*(processes.total(part) if part.numel() else part for part in vars(self).values()))
 
     def mean_loss(self) -> float | None:
         """Return the mean over labelled pixels, added in the global order of the batches."""
@@ -176,6 +191,11 @@ class _Tally:
             return None
         pairs = zip(self.losses.tolist(), self.weights.tolist(), strict=True)
         return float(sum(loss * weight for loss, weight in pairs) / pixels)
+
+    def mean_steps(self) -> float | None:
+        """Return the mean over labelled pixels of the steps that their patch needs."""
+        pixels = int(self.labelled.sum())
+        return int((self.needed * self.labelled).sum()) / pixels if len(self.needed) and pixels else None
 
     def worst(self, rows: Sequence[int], count: int) -> tuple[PatchScore, ...]:
         """Return the patches with the largest error; a patch without labelled pixels cannot be wrong."""
@@ -214,11 +234,37 @@ def _count(
                 weights = examination.class_weights
                 on_device = None if weights is None else weights.to(processes.device)
                 tally.losses[number] = float(examination.loss(output, batch.target, ignored, on_device))
+            if examination.halting_rule is not None:
+                counts, needed = _steps(output, batch, ignored, examination.halting_rule)
+                tally.steps += counts
+                tally.needed[torch.tensor(batch.rows)] = needed
         tally.weights[number] = int(labelled.sum())
         rows = torch.tensor(batch.rows)
         tally.labelled[rows], tally.wrong[rows] = labelled, wrong
         progress.advance()
     tally.confusion = confusion.cpu()
+
+
+def _steps(
+    output: Output, batch: Batch, ignored: Bool[torch.Tensor, "batch y x"], rule: HaltingRule
+) -> tuple[Int64[torch.Tensor, "step class class"], Int64[torch.Tensor, " batch"]]:
+    """Return the counts of each step's answer to a batch, and the steps that each patch needs.
+
+    Raises:
+        ModelError: The network does not answer the steps of its rule.
+    """
+    steps = output.find(Steps)
+    if steps is None or len(steps.logits) != rule.last:
+        found = "none" if steps is None else len(steps.logits)
+        raise ModelError(f"A network whose rule has {rule.last} steps must answer that many, not {found}.")
+    height, width = batch.target.shape[1:]
+    classes = output.logits.shape[1]
+    counts = []
+    for logits in steps.logits:
+        whole = enlarged(logits, stride=steps.stride, height=height, width=width)
+        counts.append(Confusion.of(whole.argmax(dim=1), batch.target, ignored, classes).counts)
+    every = torch.full((len(batch.target),), rule.last)
+    return torch.stack(counts).cpu(), rule.steps(steps.halting).cpu() if steps.halting else every
 
 
 def counted(batch: Batch, ignore: int) -> Bool[torch.Tensor, "batch y x"]:
@@ -230,7 +276,7 @@ def counted(batch: Batch, ignore: int) -> Bool[torch.Tensor, "batch y x"]:
 
 
 def answer(network: Network, batch: Batch, *, resize: Resize | None, processes: Processes) -> Output:
-    """Return a network's answer in the run's precision, logits in float32 at the batch's own size.
+    """Return a network's answer in the run's precision, in float32 at the batch's own size.
 
     Args:
         network: In evaluation mode.
@@ -247,4 +293,4 @@ def answer(network: Network, batch: Batch, *, resize: Resize | None, processes: 
     if resize is None:
         return output
     height, width = batch.target.shape[1:]
-    return Output(resize.undo(output.logits, (height, width)), output.auxiliary)
+    return unresized(output, seen=(resize.height, resize.width), size=(height, width))

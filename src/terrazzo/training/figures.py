@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from terrazzo.metrics import Scores
 
-__all__ = ["MEAN_FIGURE", "split_figures", "split_values"]
+__all__ = ["MEAN_FIGURE", "split_figures", "split_values", "steps_figure"]
 
 MEAN_FIGURE = "val_mean_miou"
 """The mean over all sets that are validated on; exists in epochs in which all are measured."""
@@ -28,3 +28,12 @@ def split_values(split: str, scores: Scores, loss: float | None) -> dict[str, fl
     values |= {"foreground_iou": scores.foreground_iou} if len(scores.classes) == 2 else {}
     values |= {f"iou_{one.name}": one.iou for one in scores.classes}
     return {f"{split}_{name}": value for name, value in values.items()}
+
+
+def steps_figure(split: str) -> str:
+    """Return the name of the mean number of steps that a network which answers in steps needs on a split.
+
+    >>> steps_figure("val")
+    'val_avg_steps'
+    """
+    return f"{split}_avg_steps"

@@ -119,6 +119,7 @@ class Session:
             resize=job.augmentation.resize,
             worst=settings.worst_samples,
             limit=DEBUG_BATCHES if settings.debug and limit is None else limit,
+            halting_rule=job.architecture.halting_rule,
         )
 
 
