@@ -28,9 +28,16 @@ LOSSES = Table(
     {
         "ce": "terrazzo.losses.pixels:CrossEntropy",
         "focal": "terrazzo.losses.pixels:Focal",
+        "bootstrapped_ce": "terrazzo.losses.bootstrapped:BootstrappedCrossEntropy",
         "dice": "terrazzo.losses.overlaps:Dice",
         "jaccard": "terrazzo.losses.overlaps:Jaccard",
+        "tversky": "terrazzo.losses.overlaps:Tversky",
+        "lovasz": "terrazzo.losses.lovasz:Lovasz",
+        "ce_dice": "terrazzo.losses.weighted_sum:CrossEntropyDice",
         "sum": "terrazzo.losses.weighted_sum:WeightedSum",
+        "deep_supervision": "terrazzo.losses.deep_supervision:DeeplySupervised",
+        "steps": "terrazzo.losses.steps:StepLoss",
+        "masks": "terrazzo.losses.masks:MaskLoss",
     },
 )
 """Losses by name; plug-ins join through the entry-point group `terrazzo.losses`."""
@@ -77,6 +84,32 @@ class Labels:
                 )
         return cls(index, weights)
 
+    @property
+    def counted(self) -> Bool[torch.Tensor, "batch y x"]:
+        """Where a pixel counts."""
+        return self.index != UNCOUNTED
+
+    @property
+    def unweighted(self) -> "Labels":
+        """The same with a weight of 1 for every class."""
+        return Labels(self.index, torch.ones_like(self.weights))
+
+    def of_image(self, number: int) -> "Labels":
+        """Return those of one image, as a batch of one."""
+        return Labels(self.index[number : number + 1], self.weights)
+
+    def coarse(self, stride: int) -> "Labels":
+        """Return the label of each cell of a map of this stride: that of its middle pixel, also where it is ignored.
+
+        Cell i stands for the pixels from s i on; its label is that of pixel s i + floor(s / 2), or of the image's last
+        pixel where the cell reaches beyond it.
+        """
+        rows, columns = (
+            torch.arange(0, size, stride, device=self.index.device).add(stride // 2).clamp_max(size - 1)
+            for size in self.index.shape[1:]
+        )
+        return Labels(self.index[:, rows][:, :, columns], self.weights)
+
     def one_hot(self) -> Bool[torch.Tensor, "batch class y x"]:
         """Return where each class is labelled; nothing where the pixel does not count."""
         classes = torch.arange(len(self.weights), device=self.index.device)
@@ -88,8 +121,7 @@ class Labels:
         Args:
             per_pixel: 0 where the pixel does not count.
         """
-        counted = self.index != UNCOUNTED
-        total = (self.weights[self.index.clamp_min(0)] * counted).sum()
+        total = (self.weights[self.index.clamp_min(0)] * self.counted).sum()
         return per_pixel.sum() / torch.where(total > 0, total, 1.0)
 
     def mean_of_present(self, per_class: Float32[torch.Tensor, " class"]) -> Float32[torch.Tensor, ""]:

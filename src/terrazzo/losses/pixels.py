@@ -34,7 +34,7 @@ class Focal(Loss):
     Source: Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, equation 5, over a softmax as in
         GLNet (Chen et al., CVPR 2019), gamma 3 there.
     Differs: segmentation_models_pytorch's multiclass focal loss is one sigmoid a class, not this one; the mean divides
-        by the class weights of the counted pixels, as cross-entropy does.
+        by the class weights of the counted pixels, as cross-entropy does, and they take the place of the paper's alpha.
     """
 
     name: Literal["focal"] = "focal"
@@ -44,7 +44,7 @@ class Focal(Loss):
 
     def measure(self, logits: Float32[torch.Tensor, "batch class y x"], labels: Labels) -> Float32[torch.Tensor, ""]:
         """Return the weighted mean of the pixels' focal losses."""
-        plain = pixel_cross_entropy(logits, Labels(labels.index, torch.ones_like(labels.weights)))
+        plain = pixel_cross_entropy(logits, labels.unweighted)
         # 1 - p by expm1 keeps its digits near 0; the bound keeps the slope of a power below 1 finite there.
         doubt = (-torch.expm1(-plain)).clamp_min(torch.finfo(torch.float32).tiny)
         return labels.mean(doubt.pow(self.gamma) * plain * labels.weights[labels.index.clamp_min(0)])
