@@ -185,7 +185,7 @@ def _stream(
     progress: Progress,
 ) -> int:
     """Bring every window from the file through the network to the map; return how many held nothing valid."""
-    forward = WindowForward(bundle, execution, blend=settings.blend, margin=plan.margin)
+    forward = WindowForward(bundle, execution, blend=settings.blend, margin=plan.margin, fuse=settings.fuse)
     accumulator = Accumulator(
         plan.rows,
         plan.columns,

@@ -6,10 +6,14 @@ from jaxtyping import Float32
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
 from terrazzo.machine import Execution
+from terrazzo.models.fusing import fuse_batch_norms
 from terrazzo.scene.reader import WindowBatch
 from terrazzo.scene.settings import Blend
 
 __all__ = ["WindowForward"]
+
+PROBE = 64
+"""Side in pixels of the image that shows which batch norms follow a convolution."""
 
 
 class WindowForward:
@@ -20,9 +24,10 @@ class WindowForward:
         execution: Device and precision.
         blend: Whether the answers are probabilities or logits.
         margin: Context around each window, cropped from the answer.
+        fuse: Whether batch norms are taken into the convolutions before them.
     """
 
-    def __init__(self, bundle: Bundle, execution: Execution, *, blend: Blend, margin: int) -> None:
+    def __init__(self, bundle: Bundle, execution: Execution, *, blend: Blend, margin: int, fuse: bool = True) -> None:
         self.device = torch.device(execution.device)
         self.classes = len(bundle.classes)
         self._name = bundle.architecture.name
@@ -30,8 +35,13 @@ class WindowForward:
         self._resize = bundle.resize
         self._blend = blend
         self._margin = margin
+        network = bundle.network()
+        if fuse:
+            # On the processor and in full precision, so that every device gets the same weights.
+            generator = torch.Generator().manual_seed(0)
+            fuse_batch_norms(network, torch.randn((1, len(bundle.bands), PROBE, PROBE), generator=generator))
         # Convolutions are fastest with the bands innermost.
-        self._network = bundle.network().to(self.device).to(memory_format=torch.channels_last)
+        self._network = network.to(self.device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, batch: WindowBatch) -> Float32[torch.Tensor, "batch class y x"]:

@@ -22,6 +22,8 @@ class PredictSettings(Record):
     """Scenes: files, folders, or patterns such as `scenes/**/*.tif`."""
     out: Path | None = None
     """Folder of the maps, or the one map's file (.tif or .png); `predict/` in the run folder if not given."""
+    backbone: Path | None = None
+    """File or folder of the frozen weights that a bundle leans on; where its training found them if not given."""
     window: Annotated[int, Field(ge=1)] | None = None
     """Side of a window in pixels; the training patch's if not given."""
     overlap: Annotated[float, Field(ge=0, le=0.5)] | None = None
@@ -32,6 +34,8 @@ class PredictSettings(Record):
     """Pixels of context around each window that the network sees and the map does not use."""
     batch_size: Annotated[int, Field(ge=1)] = 4
     """Windows that the network sees at once."""
+    fuse: bool = True
+    """Whether batch norms are taken into the convolutions before them: the same answers but for rounding, sooner."""
     blend: Blend = "probabilities"
     """What is averaged where windows overlap; probabilities stay calibrated, logits are sharper."""
     values: Values = "index"

@@ -1,0 +1,1 @@
+"""FC-HarDNet: fully convolutional harmonic dense networks for segmentation."""
