@@ -171,6 +171,18 @@ class Bundle:
             )
         return bundle
 
+    @staticmethod
+    def backbone_of(path: str | Path) -> FrozenBackbone | None:
+        """Return what a bundle leans on, read from its header alone; None where the file is enough.
+
+        Args:
+            path: The file, or a run folder, which stands for its best bundle.
+
+        Raises:
+            BundleError: The file is missing, damaged, foreign, or of another format.
+        """
+        return read_contract(bundle_file(Path(path))).backbone
+
     def _dump(self) -> dict[str, Any]:
         """Return the contract as plain data."""
         bands = self.bands.model_dump(mode="json")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from terrazzo.cli.options import AsJson, Configuration, Debug, Model, load
+from terrazzo.cli.options import AsJson, Backbone, Configuration, Debug, Model, load
 from terrazzo.cli.session import Session
 
 __all__ = ["evaluate"]
@@ -23,6 +23,7 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help="Split role to judge on.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the scores.")] = None,
+    backbone: Backbone = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -32,6 +33,8 @@ def evaluate(
     """
     with Session("evaluate", as_json=as_json, debug=debug) as session:
         from terrazzo.phases import evaluate as evaluate_model
+        from terrazzo.phases.model_files import ModelFiles
 
         config = load(configuration, folder=model) if configuration else None
-        session.finish(evaluate_model(model, config, data=data, split=split, out=out, listener=session.listener))
+        files = ModelFiles(model, backbone)
+        session.finish(evaluate_model(files, config, data=data, split=split, out=out, listener=session.listener))

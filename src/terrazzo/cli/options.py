@@ -11,7 +11,7 @@ from terrazzo.errors import ConfigError
 if TYPE_CHECKING:
     import terrazzo.config
 
-__all__ = ["AsJson", "Configuration", "Debug", "Model", "load", "split_arguments"]
+__all__ = ["AsJson", "Backbone", "Configuration", "Debug", "Model", "load", "split_arguments"]
 
 Configuration = Annotated[
     list[str] | None,
@@ -23,6 +23,14 @@ Configuration = Annotated[
     ),
 ]
 Model = Annotated[Path, typer.Argument(metavar="BUNDLE|RUN", help="A bundle, or a run folder with its best one.")]
+Backbone = Annotated[
+    Path | None,
+    typer.Option(
+        "--backbone",
+        metavar="PATH",
+        help="File or folder of the frozen weights that the bundle leans on; where its run found them if not given.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the program an error arose.")]
 

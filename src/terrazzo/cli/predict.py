@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from terrazzo.cli.options import AsJson, Debug, Model
+from terrazzo.cli.options import AsJson, Backbone, Debug, Model
 from terrazzo.cli.session import Session
 from terrazzo.errors import ConfigError
 
@@ -27,6 +27,7 @@ def predict(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR|FILE", help="Folder for the maps, or the one map's file.")],
+    backbone: Backbone = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -35,14 +36,15 @@ def predict(
         from terrazzo.cli.settings import changed
         from terrazzo.machine import MachineSettings
         from terrazzo.phases import predict as map_scenes
-        from terrazzo.phases.evaluate import run_config_of
+        from terrazzo.phases.model_files import ModelFiles, run_config_of
         from terrazzo.scene.settings import PredictSettings
 
         scenes, given = split_inputs(inputs)
         config = run_config_of(model)
         settings = changed(config.predict if config else PredictSettings(), "predict", given)
         machine = changed(config.machine if config else MachineSettings(), "machine", given)
-        session.finish(map_scenes(model, scenes, out, settings=settings, machine=machine, listener=session.listener))
+        files = ModelFiles(model, backbone)
+        session.finish(map_scenes(files, scenes, out, settings=settings, machine=machine, listener=session.listener))
 
 
 def split_inputs(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, object]]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from terrazzo.bundle import Bundle
-from terrazzo.config import RunConfig, load_config
+from terrazzo.config import RunConfig
 from terrazzo.data.pictures.picture import write_png
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import PREPARED_FILE, Prepared
@@ -20,6 +20,7 @@ from terrazzo.errors import ConfigError, ContractError
 from terrazzo.logs import configure_logging
 from terrazzo.losses import Loss
 from terrazzo.machine import MachineSettings
+from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.phases.summary import EvaluateSummary, plain
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
@@ -34,7 +35,7 @@ __all__ = ["evaluate", "run_config_of"]
 
 
 def evaluate(
-    model: Path,
+    model: Path | ModelFiles,
     config: RunConfig | None = None,
     *,
     data: Path | None = None,
@@ -45,7 +46,8 @@ def evaluate(
     """Measure a bundle on one split.
 
     Args:
-        model: A bundle, or a run folder, which stands for its best bundle.
+        model: A bundle, or a run folder, which stands for its best bundle; with its frozen backbone where it leans on
+            one that lies elsewhere.
         config: Names the data; the run folder's own configuration if None.
         data: A folder of images and labels, or of prepared data, to judge on instead; all its images count as `test`
             unless its folders or prepared roles say otherwise.
@@ -61,12 +63,13 @@ def evaluate(
         ContractError: Bands or classes of the data are not those of the bundle.
     """
     begun = time.monotonic()
-    bundle = Bundle.load(model)
-    config = config or run_config_of(model)
+    files = ModelFiles.of(model)
+    config = config or run_config_of(files.bundle)
+    bundle = files.open(config.predict.backbone if config else None)
     if config is not None:
         configure_logging(config.logging)
     processes = start(config.machine if config else MachineSettings())
-    place = _beside(model)
+    place = files.folder
     prepared = _data(bundle, config, data, place, processes, listener)
     _require_same_contract(bundle, prepared)
     chosen = _split(prepared, split)
@@ -89,16 +92,6 @@ def evaluate(
             write_report(place)
     processes.wait()
     return summary
-
-
-def run_config_of(model: Path) -> RunConfig | None:
-    """Return the configuration that a run folder was trained with; None for a lone bundle."""
-    path = _beside(model) / "config.yaml"
-    return load_config(path) if path.is_file() else None
-
-
-def _beside(model: Path) -> Path:
-    return model if model.is_dir() else model.parent
 
 
 def _data(

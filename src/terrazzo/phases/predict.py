@@ -4,11 +4,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from terrazzo.bundle import Bundle
 from terrazzo.config import RunConfig
 from terrazzo.logs import configure_logging
 from terrazzo.machine import MachineSettings
-from terrazzo.phases.evaluate import run_config_of
+from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.phases.summary import PredictSummary
 from terrazzo.progress import Listener, silent
 from terrazzo.scene import map_scenes
@@ -19,7 +18,7 @@ __all__ = ["predict"]
 
 
 def predict(
-    model: Path,
+    model: Path | ModelFiles,
     inputs: Sequence[Path | str],
     out: Path,
     *,
@@ -30,7 +29,8 @@ def predict(
     """Map scenes.
 
     Args:
-        model: A bundle, or a run folder, which stands for its best bundle.
+        model: A bundle, or a run folder, which stands for its best bundle; with its frozen backbone where it leans on
+            one that lies elsewhere.
         inputs: Rasters, folders of them, or patterns.
         out: Folder for the maps, or the one map's file (.tif or .png).
         settings: How to map; the run folder's own if None, else the defaults.
@@ -46,15 +46,16 @@ def predict(
         DataError: A scene cannot be read; nothing is written for it.
     """
     begun = time.monotonic()
-    config: RunConfig | None = run_config_of(model)
+    files = ModelFiles.of(model)
+    config: RunConfig | None = run_config_of(files.bundle)
     if config is not None:
         configure_logging(config.logging)
-    bundle = Bundle.load(model)
+    chosen = settings or (config.predict if config else PredictSettings())
     found = map_scenes(
-        bundle,
+        files.open(chosen.backbone),
         [str(path) for path in inputs],
         out,
-        settings=settings or (config.predict if config else PredictSettings()),
+        settings=chosen,
         machine=machine or (config.machine if config else MachineSettings()),
         listener=listener,
     )
