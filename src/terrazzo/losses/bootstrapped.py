@@ -27,10 +27,10 @@ class BootstrappedCrossEntropy(Loss):
     Differs: there, ignored pixels stay in the order with a loss of 0, so that they enter the mean of an image with
         fewer than K others, and an image without any counts as 0; here K is taken among counted pixels (all of them
         where they are fewer), and images without any leave the mean. There, K is fixed; here it shrinks with the area
-        of the crop (1024 at 512 x 512, 256 at 256 x 256) unless `scale_with_area` is false. There, `size_average` is accepted
-        and not used. There, class weights enter the order; here pixels are ordered and compared with `loss_th` without
-        them, since it stands for a probability, and the mean divides by them. Pixels of equal loss at the K-th place
-        share what places are left.
+        of the crop (1024 at 512 x 512, 256 at 256 x 256) unless `scale_with_area` is false. There, `size_average` is
+        accepted and not used. There, class weights enter the order; here pixels are ordered and compared with `loss_th`
+        without them, since it stands for a probability, and the mean divides by them. Pixels of equal loss at the K-th
+        place share what places are left.
     """
 
     name: Literal["bootstrapped_ce"] = "bootstrapped_ce"

@@ -1,0 +1,34 @@
+"""Which losses fit a network: those that read exactly the records it answers."""
+
+from terrazzo.losses.loss import LOSSES, Loss
+
+__all__ = ["fitting"]
+
+
+def fitting(answers: frozenset[type]) -> str:
+    """Return, in words, the losses to use for a network that answers these records.
+
+    Losses that need settings before they can be made are left out; empty where a record is read by none.
+
+    >>> from terrazzo.models.output import DeepSupervision, Steps
+    >>> fitting(frozenset({Steps}))
+    'steps'
+    >>> fitting(frozenset({Steps, DeepSupervision}))
+    'sum, with terms deep_supervision and steps'
+    """
+    parts = [" or ".join(_reading(frozenset({kind}))) for kind in sorted(answers, key=lambda kind: kind.__name__)]
+    if not answers:
+        return " or ".join(_reading(answers))
+    if not all(parts):
+        return ""
+    return parts[0] if len(parts) == 1 else f"sum, with terms {' and '.join(parts)}"
+
+
+def _reading(kinds: frozenset[type]) -> list[str]:
+    found: list[str] = []
+    for name in LOSSES.names():
+        record = LOSSES.find(name)
+        needed = any(field.is_required() for field in record.model_fields.values())
+        if not needed and issubclass(record, Loss) and record().reads == kinds:
+            found.append(name)
+    return found
