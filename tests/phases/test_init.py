@@ -336,3 +336,8 @@ def test_nothing_is_written_into_the_data(real_data, tmp_path):
     init(folder, out=tmp_path)
     assert sorted(folder.rglob("*")) == before
     shutil.rmtree(folder)
+
+
+def test_a_band_of_a_scene_that_is_marked_as_transparency_is_told(real_data, tmp_path):
+    summary = init(real_data / "geotiff_spacenet_rgbnir_geojson", out=tmp_path)
+    assert "band 4 is marked as transparency" in summary.config.read_text().lower().replace("\n# ", " ")

@@ -15,7 +15,7 @@ from terrazzo.data.recognise.layouts import Recognised, recognise
 from terrazzo.data.recognise.proposals import propose
 from terrazzo.data.recognise.shapes import classes_of_annotations, guess_shapes
 from terrazzo.data.recognise.sidecars import find_names
-from terrazzo.data.recognise.survey import sample_pairs, survey
+from terrazzo.data.recognise.survey import Survey, sample_pairs, survey
 from terrazzo.data.recognise.view import View
 from terrazzo.data.recognise.writing import Draft, render, sentences
 from terrazzo.errors import DataError, StorageError
@@ -110,8 +110,19 @@ def _draft(folder: Path) -> tuple[Draft, str]:
         reasons=() if guess is None else guess.reasons,
         survey=looked,
         proposal=propose(looked, above=found.layout.above),
-        notes=(*found.listing.notes, *_unused(view, found)),
+        notes=(*found.listing.notes, *_unused(view, found), *_transparent(looked)),
     ), found.source.name
+
+
+def _transparent(looked: Survey) -> list[str]:
+    """Return a sentence about a band of scenes that counts as transparency and may be near infrared."""
+    if looked.transparency is None or looked.entries[0].crs is None:
+        return []
+    note = (
+        f"band {looked.transparency} is marked as transparency, and says which pixels are missing; where it is a "
+        "measurement such as near infrared, name all bands in data.bands, and you are told how to take the mark away"
+    )
+    return [note]
 
 
 def _unused(view: View, found: Recognised) -> list[str]:

@@ -35,6 +35,7 @@ class Survey:
         ignored: Share of the pixels that were read that no class counts.
         every_pixel: Whether the labels of the sample were read from end to end.
         overlap: Largest share of a frame that lies in another's, among the sample and its neighbours in the listing.
+        transparency: Number, from 1, of the band of the first of them that is marked as transparency; None for none.
     """
 
     pairs: tuple[Pair, ...]
@@ -44,6 +45,7 @@ class Survey:
     ignored: float
     every_pixel: bool
     overlap: float = 0.0
+    transparency: int | None = None
 
     @property
     def roles(self) -> dict[str | None, int]:
@@ -123,6 +125,7 @@ def survey(listing: Listing, classes: Classes, *, georeferenced: bool) -> Survey
         ignored=int(counted[-1]) / max(total, 1),
         every_pixel=every_pixel,
         overlap=largest_overlap([header.entry.grid for header in (*headers, *_neighbours(labelled, chosen))]),
+        transparency=headers[0].transparency,
     )
 
 
