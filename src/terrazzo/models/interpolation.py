@@ -5,11 +5,9 @@ gradient by another, slower way, so that the mode changes the answer's last bits
 own, and the gradient two matrix products.
 """
 
-from typing import Protocol
-
 import torch
 from jaxtyping import Float, Float32
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 from torch.nn import functional
 
 __all__ = ["CornerInterpolation", "between_corners"]
@@ -31,30 +29,24 @@ def between_corners(
     return resized
 
 
-class _Context(Protocol):
-    """What the forward pass leaves for the backward pass."""
-
-    size: tuple[int, int]
-
-
 class CornerInterpolation(torch.autograd.Function):
     """The kernel's interpolation forwards; backwards the products with its two matrices, summed in float32."""
 
     @staticmethod
-    def forward(ctx: _Context, image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def forward(ctx: FunctionCtx, image: torch.Tensor, height: int, width: int) -> torch.Tensor:
         """Return the map of the new size."""
-        ctx.size = (image.shape[-2], image.shape[-1])
+        rows, columns = image.shape[-2:]
+        ctx.save_for_backward(_matrix(rows, height, image.device), _matrix(columns, width, image.device))
         resized: torch.Tensor = torch.ops.aten.upsample_bilinear2d(image, [height, width], True)
         return resized
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: _Context, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: BackwardCFunction, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         """Return the gradient of the map."""
         kind = torch.float64 if gradient.dtype == torch.float64 else torch.float32
+        rows, columns = (matrix.to(kind) for matrix in ctx.saved_tensors)
         with torch.autocast(gradient.device.type, enabled=False):
-            rows = _matrix(ctx.size[0], gradient.shape[-2], gradient.device).to(kind)
-            columns = _matrix(ctx.size[1], gradient.shape[-1], gradient.device).to(kind)
             return (rows.T @ (gradient.to(kind) @ columns)).to(gradient.dtype), None, None
 
 

@@ -26,9 +26,6 @@ def recomputed(
         image: What goes in.
     """
     norms = [module for module in part.modules() if isinstance(module, _BatchNorm)]
-    # A norm that sees one value a channel needs its statistics, and there is nothing to save.
-    if not torch.is_grad_enabled() or image.numel() == image.shape[1]:
-        return call(image)
     answer: torch.Tensor = checkpoint(
         call, image, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), statistics_kept(norms))
     )
@@ -37,12 +34,12 @@ def recomputed(
 
 @contextlib.contextmanager
 def statistics_kept(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Let norms in training normalise by their batch and leave their running statistics as they are."""
-    tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
+    """Let norms move copies of their running statistics while a second computation does all that the first one did."""
+    kept = [(norm, name, value) for norm in norms for name, value in norm.named_buffers(recurse=False)]
+    for norm, name, value in kept:
+        setattr(norm, name, value.clone())
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        for norm, name, value in kept:
+            setattr(norm, name, value)
