@@ -1,27 +1,29 @@
 """The dense tiny recursive model: two states over the features of any backbone, refined by one small shared net."""
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch.nn import functional
 
+from terrazzo.errors import ModelError
 from terrazzo.models.architecture import Network, Pretraining
-from terrazzo.models.backbones.backbone import BACKBONES, Backbone, BackboneNetwork, FeatureLayout
+from terrazzo.models.backbones.backbone import BACKBONES, Backbone, BackboneNetwork
 from terrazzo.models.backbones.stem import Stem
-from terrazzo.models.channel_norm import ChannelNorm, NormKind
+from terrazzo.models.channel_norm import NormKind
+from terrazzo.models.output import Output
 from terrazzo.models.padding import crop, pad, padded
 from terrazzo.models.refiner.heads import CellHead, TileHead
 from terrazzo.models.refiner.network import RefinerNetwork, RefinerState
+from terrazzo.models.refiner.projection import STRIDE, Projection
 from terrazzo.models.refiner.recursion import Mixing, RecursiveNet, initialise
 from terrazzo.models.refiner.settings import Refiner
 from terrazzo.record import family
 
-__all__ = ["Trm", "TrmNetwork"]
-
-STRIDE = 4
+__all__ = ["FrozenTrmNetwork", "Trm", "TrmNetwork"]
 
 
 class Trm(Refiner):
@@ -64,7 +66,15 @@ class Trm(Refiner):
         Raises:
             ModelError: The backbone cannot be built.
         """
-        return TrmNetwork(self, self.backbone.build(bands=bands), classes)
+        return self._on(self.backbone.build(bands=bands), classes)
+
+    def build_without_external(self, *, bands: int, classes: int) -> Network:
+        """Return the network whose backbone's frozen weights are still to be read by `load_external`.
+
+        Raises:
+            ModelError: The backbone has none.
+        """
+        return self._on(self.backbone.build_without_external(bands=bands), classes)
 
     def without_pretraining(self) -> "Trm":
         """Return the same architecture whose backbone starts from random weights."""
@@ -73,6 +83,17 @@ class Trm(Refiner):
     def pretraining(self, *, bands: int) -> Pretraining | None:
         """Return what the backbone's weights expect of their input."""
         return self.backbone.pretraining(bands=bands)
+
+    def feature_key(self) -> Mapping[str, object] | None:
+        """Return what decides the backbone's maps; None where they change in training."""
+        return self.backbone.feature_key()
+
+    def external_path(self) -> Path | None:
+        """Return where the settings say that the backbone's frozen weights lie."""
+        return self.backbone.external_path()
+
+    def _on(self, backbone: BackboneNetwork, classes: int) -> "TrmNetwork":
+        return (FrozenTrmNetwork if backbone.frozen else TrmNetwork)(self, backbone, classes)
 
 
 class TrmNetwork(RefinerNetwork):
@@ -103,12 +124,19 @@ class TrmNetwork(RefinerNetwork):
             # Drawn once and never trained, as in the source; part of the state, since all weights fit these.
             self.register_buffer(name, torch.nn.init.trunc_normal_(torch.empty(1, width, 1, 1)))
         self.multiple = math.lcm(STRIDE, backbone.layout.multiple)
+        self._name_external()
 
     def start(self, image: Float[torch.Tensor, "batch band y x"]) -> RefinerState:
         """Encode the image once and return the first state: fixed vectors in every cell."""
+        return self.start_from(image, self.backbone(self._padded(image)))
+
+    def start_from(
+        self, image: Float[torch.Tensor, "batch band y x"], maps: Sequence[Float[torch.Tensor, "batch _ _y _x"]]
+    ) -> RefinerState:
+        """Return the first state from the backbone's maps of the padded image."""
         height, width = image.shape[-2:]
-        full = pad(image, height=padded(height, multiple=self.multiple), width=padded(width, multiple=self.multiple))
-        features = self.project(self.backbone(full), full.shape[-2] // STRIDE, full.shape[-1] // STRIDE)
+        rows, columns = (padded(size, multiple=self.multiple) // STRIDE for size in (height, width))
+        features = self.project(maps, rows, columns)
         # What padding added is cut off here, so that no later mean or neighbour sees it.
         features = crop(features, height=-(-height // STRIDE), width=-(-width // STRIDE))
         latent, answer = (
@@ -155,47 +183,53 @@ class TrmNetwork(RefinerNetwork):
             return self.t_max
         return int(torch.randint(self.t_min, self.t_max + 1, ()))
 
+    def load_external(self, path: Path) -> None:
+        """Read the backbone's frozen weights.
+
+        Raises:
+            ModelError: There are none to read, or the file does not fit.
+        """
+        self.backbone.load_external(path)
+        self._name_external()
+
     def plain_parameters(self) -> frozenset[str]:
-        """Return the names of classifier and halting head."""
-        return frozenset(name for name, _ in self.named_parameters() if name.startswith(("classify.", "halting.")))
+        """Return the names of classifier and halting head, and what the backbone names."""
+        own = {name for name, _ in self.named_parameters() if name.startswith(("classify.", "halting."))}
+        return frozenset(own | {f"backbone.{name}" for name in self.backbone.plain_parameters()})
+
+    def _name_external(self) -> None:
+        external = self.backbone.external
+        self.external = external.within("backbone.") if external is not None else None
+
+    def _padded(self, image: Float[torch.Tensor, "batch band y x"]) -> Float[torch.Tensor, "batch band _y _x"]:
+        height, width = (padded(size, multiple=self.multiple) for size in image.shape[-2:])
+        return pad(image, height=height, width=width)
 
 
-class Projection(torch.nn.Module):
-    """Feature maps of any strides summed into one at stride 4, normalised as the states are.
+class FrozenTrmNetwork(TrmNetwork):
+    """The same on a frozen backbone, whose maps can be computed once."""
 
-    Args:
-        layout: Of the maps.
-        width: Channels of the result.
-        norm: Over the channels of each cell.
-    """
+    def encode(self, image: Float[torch.Tensor, "batch band y x"]) -> tuple[torch.Tensor, ...]:
+        """Return the backbone's maps of the padded image, without gradient."""
+        with torch.no_grad():
+            maps: tuple[torch.Tensor, ...] = self.backbone(self._padded(image))
+        return maps
 
-    def __init__(self, layout: FeatureLayout, width: int, norm: NormKind) -> None:
-        super().__init__()
-        # One bias is enough for a sum.
-        self.projections = torch.nn.ModuleList(
-            torch.nn.Conv2d(channels, width, 1, bias=place == 0) for place, channels in enumerate(layout.channels)
-        )
-        initialise(self.projections)
-        self.strides = layout.strides
-        self.norm = ChannelNorm(width, norm, learned=False)
-
-    def forward(
-        self, maps: tuple[Float[torch.Tensor, "batch _ _y _x"], ...], rows: int, columns: int
-    ) -> Float[torch.Tensor, "batch channel {rows} {columns}"]:
-        """Return the features at rows x columns cells.
+    def decode(self, image: Float[torch.Tensor, "batch band y x"], features: Sequence[torch.Tensor]) -> Output:
+        """Answer at the size of the image.
 
         Args:
-            maps: In the order of the layout.
-            rows: Rows of the padded image / 4.
-            columns: Columns of the padded image / 4.
+            image: Normalised values, of any size.
+            features: What `encode` returned for this very image, in any floating type.
+
+        Raises:
+            ModelError: The maps are not of this image or this backbone.
         """
-        total: torch.Tensor | None = None
-        for one, stride, project in zip(maps, self.strides, self.projections, strict=True):
-            # A projection and a mean over cells commute, so each works on the smaller map.
-            if STRIDE % stride == 0:
-                resized = project(functional.avg_pool2d(one, STRIDE // stride) if stride < STRIDE else one)
-            else:
-                resized = functional.interpolate(project(one), size=(rows, columns), mode="bilinear")
-            total = resized if total is None else total + resized
-        features: torch.Tensor = self.norm(total)
-        return features
+        layout = self.backbone.layout
+        rows, columns = (padded(size, multiple=self.multiple) for size in image.shape[-2:])
+        pairs = zip(layout.channels, layout.strides, strict=True)
+        wanted = [(len(image), count, rows // stride, columns // stride) for count, stride in pairs]
+        found = [tuple(one.shape) for one in features]
+        if found != wanted:
+            raise ModelError(f"Cached maps are {found} where {wanted} were expected; compute them again.")
+        return self.run(self.start_from(image, tuple(one.to(image.dtype) for one in features)))
