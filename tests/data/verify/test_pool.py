@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from terrazzo.data.settings import DataSettings
+from terrazzo.data.verify import pool
 from terrazzo.data.verify.audit import take_inventory, verify_pairs
 from terrazzo.data.verify.examination import Examined
 from terrazzo.data.verify.pool import Examiner, examine_all
@@ -23,8 +24,9 @@ CLASSES = ["land", "water"]
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> DataSettings:
-    """Seven pairs, of which the fourth's image is cut off."""
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSettings:
+    """Seven pairs, of which the fourth's image is cut off; small as they are, they are given to processes."""
+    monkeypatch.setattr(pool, "MUCH_BYTES", 0)
     generator = np.random.default_rng(0)
     for kind in ("images", "gt"):
         (tmp_path / kind).mkdir()
@@ -41,6 +43,21 @@ def data(tmp_path: Path) -> DataSettings:
 
 def _examiner(data: DataSettings) -> Examiner:
     return Examiner(data, VerifySettings(), {}, otherwise=False)
+
+
+def test_little_data_starts_no_process(data: DataSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = take_inventory(data).pairs
+    bytes_in_all = sum(path.stat().st_size for pair in pairs for path in pair.all_files)
+
+    def started(*_: object, **__: object) -> None:
+        raise RuntimeError("started")
+
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", started)
+    monkeypatch.setattr(pool, "MUCH_BYTES", bytes_in_all + 1)
+    assert len(list(examine_all(pairs, _examiner(data), workers=2))) == 7
+    monkeypatch.setattr(pool, "MUCH_BYTES", bytes_in_all)
+    with pytest.raises(RuntimeError, match="started"):
+        list(examine_all(pairs, _examiner(data), workers=2))
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -93,6 +110,7 @@ class Slow(pool.Examiner):
         time.sleep(600)
 
 if __name__ == "__main__":
+    pool._is_much = lambda pairs: True
     list(pool.examine_all([1, 2], Slow(Path(sys.argv[1])), workers=2))
 """
 

@@ -67,12 +67,12 @@ def examine_all(pairs: Sequence[Pair], examiner: Examiner, *, workers: int) -> I
     Args:
         pairs: The images.
         examiner: What is done with each.
-        workers: Processes; with 1, or for a single image, this one does it.
+        workers: Processes; with 1, or where there is little to read, this one does it.
 
     Raises:
         DataError: A process died, for want of memory say.
     """
-    if min(workers, len(pairs)) <= 1:
+    if min(workers, len(pairs)) <= 1 or not _is_much(pairs):
         yield from map(examiner, pairs)
         return
     pool = ProcessPoolExecutor(
@@ -91,11 +91,25 @@ def examine_all(pairs: Sequence[Pair], examiner: Examiner, *, workers: int) -> I
         pool.shutdown(cancel_futures=True)
 
 
+def _is_much(pairs: Sequence[Pair]) -> bool:
+    """Whether there is more to read than this process reads while others would start."""
+    total = 0
+    for path in (path for pair in pairs for path in pair.all_files):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+        if total >= MUCH_BYTES:
+            return True
+    return False
+
+
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
 
+
+MUCH_BYTES = 2**24
+"""Bytes of files from which on it pays to start processes."""
 
 KEPT_BYTES = 2**28
 """Memory that a process of the pool may keep though it holds nothing just then."""
