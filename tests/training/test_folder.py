@@ -104,7 +104,7 @@ def test_differences_show_lists_and_absent_keys():
 
 
 def test_paths_lie_in_the_folder(folder):
-    paths = [folder.config, folder.metadata, folder.log, folder.bundle, folder.profile, folder.last, folder.samples]
+    paths = [folder.config, folder.metadata, folder.log, folder.bundle, folder.trace, folder.last, folder.samples]
     paths += [folder.best(3), folder.kept(12), folder.failure(4, 1), folder.events]
     assert len(set(paths)) == len(paths)
     assert all(path.is_relative_to(folder.path) for path in paths)

@@ -235,7 +235,7 @@ def test_without_validation_patches_the_training_loss_can_choose(tiny, job, tmp_
 def test_a_profile_is_written_when_asked_for(job):
     record = job(settings=short(profile=2))
     fit(record)
-    assert "traceEvents" in json.loads(RunFolder(record.folder).profile.read_text())
+    assert "traceEvents" in json.loads(RunFolder(record.folder).trace.read_text())
 
 
 def test_a_debug_run_is_short(job):

@@ -5,6 +5,7 @@ import torch
 
 from terrazzo.errors import ConfigError, TrainingError
 from terrazzo.training.folder import RunFolder
+from terrazzo.training.muon import Muon
 from terrazzo.training.session import begin, opening, save
 from terrazzo.training.settings import Monitor
 
@@ -28,6 +29,13 @@ def test_the_opening_says_what_on_what_and_from_where(started):
     assert str(session.folder.path) in said
     session.resumed, session.state = True, replace(session.state, step=7)
     assert "goes on from update 7" in opening(session)
+
+
+def test_the_opening_says_which_parameters_are_whose(tiny, prepared, processes, tmp_path):
+    job = tiny.tiny_job(tmp_path / "run", prepared, optimizer=Muon())
+    said = opening(begin(job, RunFolder(job.folder), processes))
+    assert "Muon moves 0 matrices" in said
+    assert "AdamW 1 tensor (216 values, such as layers.0.weight): reads the image" in said
 
 
 def test_updates_cover_the_epoch_in_groups(started):

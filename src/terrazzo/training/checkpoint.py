@@ -162,6 +162,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) 
             f"The checkpoint holds optimiser state of {len(entries)} parameters, but the network has {len(known)}."
         )
     optimizer.load_state_dict({"state": entries, "param_groups": whole["param_groups"]})
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.ndim > 1:
+                # The file keeps no order in memory, and in another one arithmetic may differ in its last bits.
+                state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -16,7 +16,7 @@ from lightning.fabric.strategies.ddp import DDPStrategy
 
 from terrazzo.machine import Execution, MachineSettings, configure
 
-__all__ = ["Processes", "start"]
+__all__ = ["Processes", "start", "started_together"]
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
@@ -112,6 +112,13 @@ def start(settings: MachineSettings) -> Processes:
     fabric.launch()
     atexit.register(_leave)
     return Processes(fabric, execution)
+
+
+def started_together() -> bool:
+    """Return whether torchrun or SLURM started this process as one of several."""
+    if TorchElasticEnvironment.detect():
+        return int(os.environ["WORLD_SIZE"]) > 1
+    return bool(SLURMEnvironment.detect()) and int(os.environ["SLURM_NTASKS"]) > 1
 
 
 def _leave() -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int64
 
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.dataset import PatchDataset, loader
+from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import Batch, PatchKey
@@ -49,6 +50,8 @@ class Examination:
         limit: Batches of all processes to look at; None for the whole split.
         halting_rule: When a network that answers in steps is done with a tile; its steps are counted one by one. None
             for a network that answers once.
+        features: Cache of the network's frozen features; None where it computes its own. It does so too for a split of
+            which a patch is missing there.
     """
 
     split: str
@@ -60,6 +63,12 @@ class Examination:
     worst: int = 0
     limit: int | None = None
     halting_rule: HaltingRule | None = None
+    features: FeatureCache | None = None
+
+    def features_of(self, prepared: Prepared) -> FeatureCache | None:
+        """Return the cache if it holds every labelled patch of the split: all samples have features, or none has."""
+        rows = (row for row in prepared.index.rows(self.split) if any(prepared.index.counts(row)))
+        return self.features if self.features is not None and self.features.holds(rows) else None
 
 
 @dataclass(frozen=True)
@@ -215,7 +224,8 @@ def _count(
     progress: Progress,
 ) -> None:
     """Add this process's batches to the tally."""
-    dataset = PatchDataset(prepared, normalisation=examination.normalisation)
+    features = examination.features_of(prepared)
+    dataset = PatchDataset(prepared, normalisation=examination.normalisation, features=features)
     keys = [batch for _, batch in mine]
     pin = processes.execution.device == "cuda"
     batches = loader(dataset, keys, workers=min(processes.execution.workers, len(keys)), pin=pin)

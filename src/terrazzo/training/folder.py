@@ -58,9 +58,9 @@ class RunFolder:
         return self.path / "bundle.safetensors"
 
     @property
-    def profile(self) -> Path:
+    def trace(self) -> Path:
         """Chrome trace of a few updates."""
-        return self.path / "profile.json"
+        return self.path / "trace.json"
 
     @property
     def checkpoints(self) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.losses import Loss
@@ -40,6 +41,7 @@ class TrainingJob:
         licence: Of the weights that come out.
         validation: Epochs from one measurement to the next of each named validation set, by its name; the data has a
             split `val_<name>` for it.
+        features: Whole cache of the network's frozen features; None where it computes its own.
     """
 
     name: str
@@ -57,6 +59,7 @@ class TrainingJob:
     normalisation: Normalisation | None = None
     licence: str = ""
     validation: Mapping[str, int] = field(default_factory=dict)
+    features: FeatureCache | None = None
 
     @property
     def described(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from terrazzo.training.distributed import Processes, start
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.objective import seed_step
-from terrazzo.training.optim import set_rate
+from terrazzo.training.rates import set_rate
 from terrazzo.training.session import Session, begin, opening, save
 from terrazzo.training.settling import settle
 from terrazzo.training.track import profiled, write_metadata
@@ -132,7 +132,7 @@ def train_epoch(session: Session, progress: Progress) -> float:
         arriving = _arriving(session, [keys for group in remaining for keys in group])
         for position, group in enumerate(remaining):
             if session.state.step == 0 and settings.profile and session.processes.first:
-                profiling.enter_context(profiled(session.folder.profile))
+                profiling.enter_context(profiled(session.folder.trace))
             rate = set_rate(
                 session.optimizer.optimizer, job.schedule.factor(session.state.updates, total, len(updates))
             )
@@ -217,6 +217,7 @@ def _arriving(session: Session, batches: list[list[PatchKey]]) -> Iterator[Batch
         normalisation=job.input_normalisation,
         augmentation=job.augmentation,
         pad_to=job.prepared.patch_size,
+        features=job.features,
     )
     workers = min(execution.workers, len(batches))
     plain = loader(dataset, batches, workers=workers, pin=execution.device == "cuda")

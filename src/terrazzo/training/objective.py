@@ -62,14 +62,18 @@ class Objective(torch.nn.Module):
 def forward(
     network: Network, image: Float[torch.Tensor, "batch band y x"], features: tuple[torch.Tensor, ...] = ()
 ) -> Output:
-    """Return a network's answer, from cached features of exactly this image where there are some."""
+    """Return a network's answer, from cached features of exactly this image where there are some.
+
+    Features come to the network in the image's type and in the house's order in memory, whatever they are kept in.
+    """
     image = image.contiguous(memory_format=MEMORY_FORMAT)
     if not features:
         output: Output = network(image)
         return output
     if not isinstance(network, Cacheable):
         raise TypeError(f"{type(network).__name__} has no use for cached features")
-    return network.decode(image, features)
+    widened = [maps.to(image.dtype).contiguous(memory_format=MEMORY_FORMAT) for maps in features]
+    return network.decode(image, widened)
 
 
 def seed_step(seed: int, step: int, *, part: int = 0, rank: int = 0) -> None:

@@ -5,15 +5,18 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, model_validator
 
+from terrazzo.errors import ConfigError
 from terrazzo.record import Component, Table
+from terrazzo.training.rates import LayerDecay, parameter_groups, rate_factors
 
-__all__ = ["OPTIMIZERS", "Adam", "AdamW", "Optimizer", "Sgd", "parameter_groups", "set_rate"]
+__all__ = ["OPTIMIZERS", "Adam", "AdamW", "Optimizer", "Sgd"]
 
 OPTIMIZERS = Table(
     "optimizers",
     {
         "adam": "terrazzo.training.optim:Adam",
         "adamw": "terrazzo.training.optim:AdamW",
+        "muon": "terrazzo.training.muon:Muon",
         "sgd": "terrazzo.training.optim:Sgd",
     },
 )
@@ -34,13 +37,54 @@ class Optimizer(Component):
     decay_norms: bool = False
     """Apply weight decay to norms and biases too (every parameter with fewer than two axes)."""
 
+    rates: dict[Annotated[str, Field(min_length=1)], NotNegative] = Field(default_factory=dict)
+    """Factors of the learning rate by the beginning of parameter names, such as `{model.encoder: 0.1}`; the longest
+    that fits counts, and 0 freezes."""
+    layer_decay: LayerDecay | None = None
+    """Rates that fall with the depth of a backbone's blocks; null for none."""
+
     def build(self, network: torch.nn.Module) -> torch.optim.Optimizer:
-        """Return the optimiser of a network's trainable parameters."""
+        """Return the optimiser of a network's trainable parameters, after freezing those whose rate is 0.
+
+        Raises:
+            ConfigError: `rates` or `layer_decay` name what the network does not have, or nothing is left to train.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no build")
 
+    def explain(self, network: torch.nn.Module) -> str:
+        """Return what a reader should know of how this network's parameters are moved; "" where nothing is special.
+
+        Args:
+            network: After `build`.
+        """
+        if not self.rates and self.layer_decay is None:
+            return ""
+        factors = rate_factors(network, self.rates, self.layer_decay).values()
+        frozen = sum(not parameter.requires_grad for parameter in network.parameters())
+        return f"learning rates by name from x{min(factors):.3g} to x{max(factors):.3g}, {frozen} tensors frozen"
+
     def groups(self, network: torch.nn.Module) -> list[dict[str, Any]]:
-        """Return the parameter groups that this record's weight decay asks for."""
-        return parameter_groups(network, self.weight_decay, decay_norms=self.decay_norms)
+        """Return parameter groups of all that this record trains, after freezing what its rates freeze."""
+        parameters, factors = self.trained(network)
+        return parameter_groups(
+            parameters, lr=self.lr, weight_decay=self.weight_decay, factors=factors, decay_norms=self.decay_norms
+        )
+
+    def trained(self, network: torch.nn.Module) -> tuple[dict[str, torch.nn.Parameter], dict[str, float]]:
+        """Freeze the parameters whose rate is 0; return the others, and the factors of their rates, by name.
+
+        Raises:
+            ConfigError: `rates` or `layer_decay` name what the network does not have, or nothing is left to train.
+        """
+        factors = rate_factors(network, self.rates, self.layer_decay)
+        parameters = {name: parameter for name, parameter in network.named_parameters() if name in factors}
+        for name, factor in factors.items():
+            if factor == 0:
+                # Without a gradient it costs nothing, is not averaged, and momentum or decay cannot move it.
+                parameters.pop(name).requires_grad_(False)
+        if not parameters:
+            raise ConfigError("Nothing is left to train: the network is frozen, or optimizer.rates freezes all of it.")
+        return parameters, {name: factors[name] for name in parameters}
 
 
 class AdamW(Optimizer):
@@ -101,46 +145,3 @@ class Sgd(Optimizer):
     def build(self, network: torch.nn.Module) -> torch.optim.Optimizer:
         """Return torch's SGD."""
         return torch.optim.SGD(self.groups(network), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
-
-
-def parameter_groups(
-    network: torch.nn.Module, weight_decay: float, *, decay_norms: bool = False
-) -> list[dict[str, Any]]:
-    """Split a network's trainable parameters into those with weight decay and those without.
-
-    Args:
-        network: Its frozen parameters are left out.
-        weight_decay: Of the first group.
-        decay_norms: Give parameters with fewer than two axes (norms, biases) weight decay too.
-
-    Returns:
-        One or two groups for torch.optim, none of them empty; the order follows the network's.
-
-    >>> groups = parameter_groups(torch.nn.Linear(2, 3), 0.1)
-    >>> [(len(group["params"]), group["weight_decay"]) for group in groups]
-    [(1, 0.1), (1, 0.0)]
-    """
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trainable if decay_norms or parameter.ndim >= 2]
-    plain = [parameter for parameter in trainable if not decay_norms and parameter.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group's learning rate to its base rate times a factor.
-
-    Args:
-        optimizer: The base rates are what it was built with.
-        factor: From a schedule.
-
-    Returns:
-        The largest rate set.
-    """
-    rates = []
-    for group in optimizer.param_groups:
-        # torch's own key for the rate that schedules start from.
-        base = group.setdefault("initial_lr", group["lr"])
-        group["lr"] = base * factor
-        rates.append(float(group["lr"]))
-    return max(rates)

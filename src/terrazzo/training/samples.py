@@ -28,13 +28,14 @@ def sample_panels(
         network: On the device of `processes`.
         prepared: The data.
         rows: Rows of the patch index.
-        examination: The normalisation and resize to use.
+        examination: The normalisation, resize and cached features to use.
         processes: Say device and precision.
 
     Returns:
         One picture a row, 0..255.
     """
-    dataset = PatchDataset(prepared, normalisation=examination.normalisation)
+    features = examination.features_of(prepared)
+    dataset = PatchDataset(prepared, normalisation=examination.normalisation, features=features)
     was_training = network.training
     network.eval()
     pictures = []

@@ -13,6 +13,7 @@ from terrazzo.data.statistics import class_weights
 from terrazzo.errors import ConfigError, ModelError, TrainingError
 from terrazzo.models.architecture import Network
 from terrazzo.models.external import identity, load_own_state, own_state, require_identity
+from terrazzo.training.cached_network import require_own_features
 from terrazzo.training.checkpoint import (
     Checkpoint,
     RunState,
@@ -117,6 +118,7 @@ class Session:
             loss=job.loss,
             class_weights=self.class_weights,
             resize=job.augmentation.resize,
+            features=job.features,
             worst=settings.worst_samples,
             limit=DEBUG_BATCHES if settings.debug and limit is None else limit,
             halting_rule=job.architecture.halting_rule,
@@ -142,6 +144,8 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
     torch.manual_seed(job.seed)
     network = job.architecture.build(bands=len(prepared.bands), classes=len(prepared.classes))
     network.to(memory_format=MEMORY_FORMAT)
+    if job.features is not None:
+        require_own_features(network, job.features)
     weights = _class_weights(job)
     optimizer = job.optimizer.build(network)
     objective, optimizer = processes.fabric.setup(Objective(network, job.loss, weights), optimizer)
@@ -163,11 +167,12 @@ def opening(session: Session) -> str:
     job, execution, state = session.job, session.processes.execution, session.state
     parameters = sum(parameter.numel() for parameter in session.parameters)
     begun = f"goes on from update {state.step}" if session.resumed else "from the beginning"
+    special = job.optimizer.explain(session.network)
     return (
         f"{job.architecture.name} with {parameters:,} parameters, {len(session.rows):,} patches in "
         f"{session.updates_per_epoch:,} updates an epoch, {job.settings.epochs_to_run} epochs, {execution.precision} "
         f"on {session.processes.world_size} x {execution.device} with {execution.threads} threads, {begun}, into "
-        f"{session.folder.path}"
+        f"{session.folder.path}{f'; {special}' if special else ''}"
     )
 
 

@@ -86,7 +86,7 @@ class TrainSettings(Record):
     debug: bool = False
     """A debug-size run: at most 2 epochs of 4 updates and 2 validation batches."""
     profile: AtLeastZero = 0
-    """Updates of the first epoch to profile into profile.json (Chrome trace); 0 for none."""
+    """Updates of the first epoch to profile into trace.json (Chrome trace); 0 for none."""
 
     @model_validator(mode="after")
     def _monitor_is_measured(self) -> "TrainSettings":
