@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float32, Integer
 from torch.utils.data import DataLoader, Dataset
 
 from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.reading import read_patch
@@ -39,6 +40,8 @@ class PatchDataset(Dataset[Sample]):
         augmentation: Random changes, seeded by the key; for training only. None leaves samples as they are.
         pad_to: Side of the square that smaller patches are filled up to at the bottom and the right (0, invalid,
             ignore), before augmentation; for training only, evaluation is never padded. None leaves sizes as they are.
+        features: Cache that samples get their features from; with it, the augmentation decides which of the cached
+            views a sample is.
 
     Raises:
         ContractError: The normalisation has another number of bands.
@@ -51,6 +54,7 @@ class PatchDataset(Dataset[Sample]):
         normalisation: Normalisation,
         augmentation: Augmentation | None = None,
         pad_to: int | None = None,
+        features: FeatureCache | None = None,
     ) -> None:
         if len(normalisation.mean) != len(prepared.bands):
             raise ContractError(
@@ -59,6 +63,7 @@ class PatchDataset(Dataset[Sample]):
             )
         self.bands, self.classes = prepared.bands, prepared.classes
         self.normalisation, self.augmentation, self.pad_to = normalisation, augmentation, pad_to
+        self.features = features
         frame = prepared.index.frame
         self._entries = {entry.image_id: entry for entry in prepared.catalog.entries()}
         self._images = frame["image_id"].tolist()
@@ -76,9 +81,11 @@ class PatchDataset(Dataset[Sample]):
             ContractError: The patch leaves the image or its label.
             LabelError: The label holds a value that no class lists.
         """
-        sample = self._read(key.row)
-        if self.pad_to is not None:
-            sample = padded(sample, self.pad_to, self.classes.ignore)
+        read = self._read(key.row)
+        sample = read if self.pad_to is None else padded(read, self.pad_to, self.classes.ignore)
+        if self.features is not None:
+            filled = sample.target.shape != read.target.shape
+            return self.features.attached(sample, augmentation=self.augmentation, seed=key.seed, padded=filled)
         if self.augmentation is not None:
             sample = self.augmentation(sample, seed=key.seed, ignore=self.classes.ignore)
         return sample

@@ -43,7 +43,7 @@ class Sample:
     valid: Bool[torch.Tensor, "y x"]
     row: int
     core: Window
-    features: tuple[Float[torch.Tensor, "channel _y _x"], ...] = ()
+    features: tuple[Float[torch.Tensor, "_channel _y _x"], ...] = ()
 
     def with_pixels(
         self,
@@ -73,7 +73,7 @@ class Batch:
     valid: Bool[torch.Tensor, "batch y x"]
     rows: tuple[int, ...]
     cores: tuple[Window, ...]
-    features: tuple[Float[torch.Tensor, "batch channel _y _x"], ...] = ()
+    features: tuple[Float[torch.Tensor, "batch _channel _y _x"], ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from terrazzo.data.classes import Classes
+from terrazzo.data.features.plan import StoredType
+from terrazzo.data.features.views import View
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.sources.source import SOURCES, Source
 from terrazzo.data.splitting.settings import (
@@ -222,3 +224,21 @@ class PrepareSettings(Record):
     """Whether images of which a patch cannot be read without decoding much more are written once as tiles, below
     `folder`: never (original), always (tiles), or where images are too large or too many to be kept in memory, or their
     labels to be kept drawn, and tiles take at most a quarter of the free disk (auto). Samples are the same."""
+    cache: Literal["none", "features"] = "none"
+    """What is computed once for all epochs: nothing, or the features of a frozen backbone, below `folder`."""
+    cache_dtype: StoredType = "float16"
+    """Type that features are kept in; bfloat16 where values leave the range of float16."""
+    cache_views: Annotated[tuple[View, ...], Field(min_length=1)] = ("identity",)
+    """Views of each training patch to compute features of, of which training draws one for each sample; each takes the
+    room of all training patches again. Turns are anticlockwise."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What features are computed on; auto takes a GPU where there is one."""
+    cache_batch_size: Annotated[int, Field(ge=1)] = 16
+    """Patches that the backbone sees at a time; another number may change the last bits of features."""
+
+    @field_validator("cache_views")
+    @classmethod
+    def _each_view_once(cls, views: tuple[View, ...]) -> tuple[View, ...]:
+        if repeated := sorted({view for view in views if views.count(view) > 1}):
+            raise ValueError(f"{', '.join(repeated)} may be listed once")
+        return views

@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from terrazzo.errors import ConfigError, ContractError
 from terrazzo.logs import configure_logging
 from terrazzo.losses import Loss
 from terrazzo.machine import MachineSettings
+from terrazzo.phases.features import features_of_bundle
 from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.phases.summary import EvaluateSummary, plain
 from terrazzo.progress import Listener, silent
@@ -75,8 +77,11 @@ def evaluate(
     chosen = _split(prepared, split)
     folder = out or place / "evaluate" / chosen
     settings = config.evaluate if config else EvaluateSettings()
-    examination = _examination(bundle, prepared, config, settings, chosen)
     network = bundle.network().to(processes.device).to(memory_format=MEMORY_FORMAT)
+    examination = replace(
+        _examination(bundle, prepared, config, settings, chosen),
+        features=features_of_bundle(bundle, network, prepared, config),
+    )
     found = evaluate_split(network, prepared, examination=examination, processes=processes, listener=listener)
     summary = _summarise(prepared, found, chosen, folder, time.monotonic() - begun)
     if processes.first:

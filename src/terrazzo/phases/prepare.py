@@ -10,8 +10,10 @@ from terrazzo.data.pictures.preview import write_previews
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.prepared import Prepared
 from terrazzo.logs import configure_logging
+from terrazzo.phases.features import cached_features
 from terrazzo.phases.summary import PrepareSummary
 from terrazzo.progress import Listener, silent
+from terrazzo.training.distributed import started_together
 
 __all__ = ["describe", "prepare"]
 
@@ -39,10 +41,15 @@ def prepare(
     Raises:
         DataError: Files are missing, damaged or do not fit each other.
         LabelError: Labels hold what no class lists.
+        ModelError: Features are to be cached, and the model cannot be built.
+        SpaceError: The disk has too little room for tiles or features; the prepared data is whole without them.
     """
     configure_logging(config.logging)
     begun = time.monotonic()
     prepared = prepare_data(config.data, config.prepare, force=force, listener=listener)
+    # Of several processes only one comes here; in training all of them share that work.
+    alone = not started_together()
+    features = cached_features(config, prepared, force=force, listener=listener) if alone else None
     pictures = write_previews(
         prepared,
         config.augment,
@@ -65,6 +72,7 @@ def prepare(
         warnings=prepared.warnings,
         previews=tuple(pictures),
         masks=None if written is None else written.folder,
+        features=None if features is None else features.folder,
         fingerprint=prepared.fingerprint,
     )
     summary.save()

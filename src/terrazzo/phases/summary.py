@@ -80,6 +80,7 @@ class PrepareSummary(Summary):
         previews: Pictures written by `preview`.
         masks: Folder of the labels written as images; None where none are.
         fingerprint: Identity of settings and data.
+        features: Folder of the cached features; None where none were computed.
     """
 
     images: dict[str, int]
@@ -90,6 +91,7 @@ class PrepareSummary(Summary):
     previews: tuple[Path, ...]
     masks: Path | None
     fingerprint: str
+    features: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,13 @@
 import time
 
 from terrazzo.config import RunConfig
-from terrazzo.data.normalisation import Normalisation
+from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.splitting.validation_sets import validation_sets
 from terrazzo.logs import configure_logging
-from terrazzo.models.architecture import Architecture
+from terrazzo.phases.features import cached_features
+from terrazzo.phases.normalisation import expected_normalisation
 from terrazzo.phases.prepare import describe
 from terrazzo.phases.summary import TrainingSummary
 from terrazzo.progress import Listener, silent
@@ -18,7 +19,7 @@ from terrazzo.training.distributed import Processes, start
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.loop import fit
 
-__all__ = ["DATA_FILE", "expected_normalisation", "train"]
+__all__ = ["DATA_FILE", "train"]
 
 DATA_FILE = "data.json"
 """What the report says about the data, in the run folder."""
@@ -45,7 +46,8 @@ def train(config: RunConfig, *, listener: Listener = silent) -> TrainingSummary:
     begun = time.monotonic()
     processes = start(config.machine)
     prepared = _prepared_once(config, processes, listener if processes.first else silent)
-    result = fit(_job(config, prepared), processes=processes, listener=listener)
+    features = cached_features(config, prepared, processes=processes, listener=listener)
+    result = fit(_job(config, prepared, features), processes=processes, listener=listener)
     return _summarise(config, prepared, processes, result, time.monotonic() - begun)
 
 
@@ -57,7 +59,7 @@ def _prepared_once(config: RunConfig, processes: Processes, listener: Listener) 
     return prepared if processes.first else open_prepared(config.prepare.folder)
 
 
-def _job(config: RunConfig, prepared: Prepared) -> TrainingJob:
+def _job(config: RunConfig, prepared: Prepared, features: FeatureCache | None) -> TrainingJob:
     pretraining = config.model.pretraining(bands=len(prepared.bands))
     return TrainingJob(
         name=config.name,
@@ -75,20 +77,7 @@ def _job(config: RunConfig, prepared: Prepared) -> TrainingJob:
         normalisation=expected_normalisation(config.model, prepared),
         licence=pretraining.licence if pretraining is not None else "",
         validation={name: one.every for name, one in validation_sets(config.data).items()},
-    )
-
-
-def expected_normalisation(architecture: Architecture, prepared: Prepared) -> Normalisation | None:
-    """Return the mean and deviation that pretrained weights expect, or None where the data's own serve.
-
-    Published values belong to 8-bit imagery, where 1.0 is 255. For other types the data's own statistics give the
-    weights what they expect, values of mean 0 and deviation 1.
-    """
-    pretraining = architecture.pretraining(bands=len(prepared.bands))
-    if pretraining is None or any(band.dtype != "uint8" for band in prepared.bands):
-        return None
-    return Normalisation(
-        mean=tuple(255 * value for value in pretraining.mean), std=tuple(255 * value for value in pretraining.std)
+        features=features,
     )
 
 

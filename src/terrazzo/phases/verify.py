@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from terrazzo.config import RunConfig
+from terrazzo.data.features.check import FeatureFinding, check_features, remove_features
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.store.store import StoreFinding, check_store, remove_tiles
 from terrazzo.data.verify.audit import Audit, Inventory, processes, take_inventory, verify_pairs
@@ -13,6 +14,7 @@ from terrazzo.data.verify.results import VERIFY_FILE, Verified, inputs_of, load_
 from terrazzo.data.verify.set_aside import Move, set_aside
 from terrazzo.errors import TerrazzoError
 from terrazzo.logs import configure_logging
+from terrazzo.phases.features import cached_features
 from terrazzo.phases.summary import Summary
 from terrazzo.progress import Listener, Progress, silent
 
@@ -42,13 +44,21 @@ class VerifySummary(Summary):
     unchanged: bool = False
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What is wrong with what `prepare` wrote."""
+
+    tiles: list[StoreFinding] = field(default_factory=list)
+    features: list[FeatureFinding] = field(default_factory=list)
+
+
 def verify(config: RunConfig, *, fix: bool = False, reuse: bool = False, listener: Listener = silent) -> VerifySummary:
     """Verify the data of a configuration: every image and label is decoded whole, and images are compared.
 
     Args:
         config: The configuration; `config.verify` says what to look for.
-        fix: Move pairs that cannot be read into a hidden folder of the data, drop damaged tiles of the patch store, and
-            prepare again; of the data nothing is deleted.
+        fix: Move pairs that cannot be read into a hidden folder of the data, drop damaged tiles of the patch store and
+            damaged features, and prepare again; of the data nothing is deleted.
         reuse: Return what an earlier call found where neither settings nor files have changed since.
         listener: Receives progress.
 
@@ -66,47 +76,53 @@ def verify(config: RunConfig, *, fix: bool = False, reuse: bool = False, listene
     path = config.prepare.folder / VERIFY_FILE
     if reuse and not fix and (known := load_verified(path)) is not None and known.inputs == inputs:
         return _summary(config, known, begun, unchanged=True)
-    verified, audit, store = _look(config, inventory, inputs, listener)
+    verified, audit, written = _look(config, inventory, inputs, listener)
     moved: list[Move] = []
     if fix:
         moved = set_aside(audit.broken, audit.sound, config.data.source)
-        remove_tiles(store)
+        remove_tiles(written.tiles)
+        remove_features(written.features)
         _prepare_again(config, listener)
-        if moved or store:
+        if moved or written.tiles or written.features:
             inventory = take_inventory(config.data)
             inputs = inputs_of(inventory, config.data, config.verify)
             verified, _, _ = _look(config, inventory, inputs, listener)
     return _summary(config, verified, begun, moved=moved)
 
 
-def _look(
-    config: RunConfig, inventory: Inventory, inputs: str, listener: Listener
-) -> tuple[Verified, Audit, list[StoreFinding]]:
-    """Look at everything, the patch store too where there is one, and write down what was found."""
+def _look(config: RunConfig, inventory: Inventory, inputs: str, listener: Listener) -> tuple[Verified, Audit, _Written]:
+    """Look at everything, what `prepare` wrote too where there is some, and write down what was found."""
     settings, folder = config.verify, config.prepare.folder
     audit = verify_pairs(inventory, config.data, settings, listener=listener)
-    store: list[StoreFinding] = []
+    written = _Written()
+    threads = processes(settings)
     if "store" in settings.checks:
-        store = check_store(folder, workers=processes(settings), listener=listener)
-        told = accepted([_told(finding) for finding in store], settings.accept)
-        audit = replace(audit, findings=tuple(ordered([*audit.findings, *told])))
+        written.tiles.extend(check_store(folder, workers=threads, listener=listener))
+    if "features" in settings.checks:
+        written.features.extend(check_features(folder, workers=threads, listener=listener))
+    told = [*map(_told, written.tiles), *map(_told, written.features)]
+    audit = replace(audit, findings=tuple(ordered([*audit.findings, *accepted(told, settings.accept)])))
     verified = save_verified(folder / VERIFY_FILE, audit, inputs=inputs, classes=config.data.classes.names)
-    return verified, audit, store
+    return verified, audit, written
 
 
-def _told(finding: StoreFinding) -> Finding:
-    """Return a fault of the patch store; damaged tiles would be learned from, missing ones are not read."""
-    severity: Severity = "hint" if finding.kind == "unused" else "warning"
+def _told(finding: StoreFinding | FeatureFinding) -> Finding:
+    """Return a fault of what `prepare` wrote; damaged files would be learned from, missing ones are not read."""
+    severity: Severity = "hint" if finding.kind in ("unused", "unfinished") else "warning"
     if finding.kind == "damaged":
         severity = "error"
-    to_do = "write the store again: terrazzo verify --fix"
-    return Finding(str(finding.path), severity, "store", finding.what, to_do)
+    if isinstance(finding, StoreFinding):
+        to_do = "write the store again: terrazzo verify --fix"
+        return Finding(str(finding.path), severity, "store", finding.what, to_do)
+    unfinished = "finish them with their model (terrazzo prepare), or delete the folder"
+    to_do = unfinished if finding.kind == "unfinished" else "compute what is needed again: terrazzo verify --fix"
+    return Finding(str(finding.path), severity, "features", finding.what, to_do)
 
 
 def _prepare_again(config: RunConfig, listener: Listener) -> None:
-    """Rebuild the index; what still hinders that is among the findings, so it is only noted here."""
+    """Rebuild the index and compute missing features; what still hinders that is told above, so it is only noted."""
     try:
-        prepare_data(config.data, config.prepare, listener=listener)
+        cached_features(config, prepare_data(config.data, config.prepare, listener=listener), listener=listener)
     except TerrazzoError as error:
         with Progress("rebuild the index", listener=listener) as progress:
             progress.note(f"not yet possible: {error}")

@@ -30,6 +30,7 @@ CheckName = Literal[
     "class",
     "drift",
     "store",
+    "features",
 ]
 """Kinds of findings."""
 SHOWN = 5

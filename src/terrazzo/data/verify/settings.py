@@ -9,7 +9,7 @@ from terrazzo.record import Record
 
 __all__ = ["Look", "VerifySettings"]
 
-Look = Literal["files", "shifts", "duplicates", "places", "classes", "drift", "store"]
+Look = Literal["files", "shifts", "duplicates", "places", "classes", "drift", "store", "features"]
 
 
 class VerifySettings(Record):
@@ -19,9 +19,10 @@ class VerifySettings(Record):
     """Verify as the first phase of `run`; data that has not changed since is not read again."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode; 0 takes as many as there are cores, eight at most. Findings never depend on it."""
-    checks: tuple[Look, ...] = ("files", "shifts", "duplicates", "places", "classes", "drift", "store")
+    checks: tuple[Look, ...] = ("files", "shifts", "duplicates", "places", "classes", "drift", "store", "features")
     """What is looked for: damaged and unfit files and labels; shifted labels; pictures that come twice; footprints and
-    distances of splits; classes that a split lacks; bands that differ between splits; the patch store."""
+    distances of splits; classes that a split lacks; bands that differ between splits; the patch store; the feature
+    cache."""
     accept: tuple[CheckName, ...] = ()
     """Kinds of findings, such as "duplicate" or "overlap", whose errors only warn, since you know about them."""
     shift_px: Annotated[float, Field(gt=0)] = 3.0

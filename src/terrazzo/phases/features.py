@@ -1,0 +1,119 @@
+"""The feature cache of a configuration: filled before training, and found again when a trained bundle is judged."""
+
+import torch
+
+from terrazzo.bundle import Bundle
+from terrazzo.config import RunConfig
+from terrazzo.data.features.cache import FeatureCache
+from terrazzo.data.normalisation import Normalisation
+from terrazzo.data.prepared import Prepared
+from terrazzo.data.settings import PrepareSettings
+from terrazzo.errors import ConfigError, ModelError
+from terrazzo.machine import configure
+from terrazzo.models.architecture import Network
+from terrazzo.phases.normalisation import expected_normalisation
+from terrazzo.progress import Listener, silent
+from terrazzo.training.cached_network import recipe_of
+from terrazzo.training.caching import Encoder, fill
+from terrazzo.training.distributed import Processes
+
+__all__ = ["cached_features", "features_of_bundle"]
+
+
+def cached_features(
+    config: RunConfig,
+    prepared: Prepared,
+    *,
+    processes: Processes | None = None,
+    force: bool = False,
+    listener: Listener = silent,
+) -> FeatureCache | None:
+    """Return the whole feature cache of a configuration, after computing what is missing or damaged.
+
+    Args:
+        config: The configuration.
+        prepared: Its data.
+        processes: Those that share the work, each of which must call this; None for this one alone.
+        force: Compute everything again.
+        listener: Receives progress, from the first process.
+
+    Returns:
+        The cache; None where none is asked for.
+
+    Raises:
+        ConfigError: The model has no frozen part, or this machine lacks the device.
+        ModelError: The model cannot be built, or its features are not finite.
+        SpaceError: The disk has too little room.
+    """
+    settings = config.prepare
+    if settings.cache == "none":
+        return None
+    with torch.random.fork_rng(devices=[]):
+        # As training does: random weights that stay frozen must be the same.
+        torch.manual_seed(config.seed)
+        network = config.model.build(bands=len(prepared.bands), classes=len(prepared.classes))
+    normalisation = expected_normalisation(config.model, prepared) or prepared.normalisation
+    cache = _cache(config, network, normalisation, prepared)
+    encoder = _encoder(config, network, processes)
+    fill(cache, prepared, encoder, force=force, listener=listener)
+    return cache
+
+
+def features_of_bundle(
+    bundle: Bundle, network: Network, prepared: Prepared, config: RunConfig | None
+) -> FeatureCache | None:
+    """Return the cache that holds the frozen features of a bundle, where a whole one lies beside the data.
+
+    Args:
+        bundle: The bundle.
+        network: Its network.
+        prepared: The data to judge on.
+        config: Says how features were cached.
+
+    Returns:
+        The cache; None where the bundle's network computes its own features: none were asked for, they are not whole,
+        or they are those of another network.
+    """
+    if config is None or config.prepare.cache == "none" or bundle.resize is not None:
+        return None
+    if config.model.without_pretraining() != bundle.architecture:
+        return None
+    try:
+        cache = _cache(config, network, bundle.normalisation, prepared)
+    except (ConfigError, ModelError):
+        # The weights that the configuration names are no longer there, but the bundle has found them elsewhere.
+        return None
+    return cache if cache.ready else None
+
+
+def _cache(config: RunConfig, network: Network, normalisation: Normalisation, prepared: Prepared) -> FeatureCache:
+    settings = config.prepare
+    recipe = recipe_of(config.model, network, normalisation, dtype=settings.cache_dtype, views=settings.cache_views)
+    return FeatureCache.of(prepared, recipe)
+
+
+def _encoder(config: RunConfig, network: Network, processes: Processes | None) -> Encoder:
+    settings = config.prepare
+    device = _device(settings, processes)
+    if processes is None:
+        kind = "cuda" if device.type == "cuda" else "cpu"
+        execution = configure(config.machine.model_copy(update={"accelerator": kind, "precision": "float32"}))
+    else:
+        execution = processes.execution
+    return Encoder(
+        network=network,
+        device=device,
+        batch_size=settings.cache_batch_size,
+        workers=execution.workers,
+        processes=processes,
+    )
+
+
+def _device(settings: PrepareSettings, processes: Processes | None) -> torch.device:
+    """Return where features are computed: on a process's own device where that is of the asked kind."""
+    if processes is not None and settings.device in ("auto", processes.device.type):
+        return processes.device
+    present = torch.cuda.is_available()
+    if settings.device == "cuda" and not present:
+        raise ConfigError("prepare.device is cuda, but this machine has none; use auto or cpu.")
+    return torch.device("cuda" if settings.device != "cpu" and present else "cpu")
