@@ -8,9 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 
 from terrazzo.data.prepared import Prepared
-from terrazzo.machine import MachineSettings
+from terrazzo.machine import Execution, MachineSettings
 from terrazzo.training.checkpoint import Best
 from terrazzo.training.distributed import Processes, start
 from terrazzo.training.folder import RunFolder
@@ -69,3 +72,12 @@ def finished_epoch() -> Callable[..., None]:
         save(session)
 
     return finish
+
+
+@pytest.fixture
+def scaled() -> Processes:
+    """This process with a float16 loss scaler whose first scale overflows."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126, growth_interval=1000)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
+    fabric.launch()
+    return Processes(fabric, Execution("cpu", "float16", 1, 0))

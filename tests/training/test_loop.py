@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 from torch.nn.utils import get_total_norm
 
@@ -13,10 +11,8 @@ from terrazzo.bundle import Bundle
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.errors import LockedError, TrainingError
 from terrazzo.losses import CrossEntropy
-from terrazzo.machine import Execution
 from terrazzo.progress import Progress
 from terrazzo.training.checkpoint import load_checkpoint
-from terrazzo.training.distributed import Processes
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.loop import _arriving, fit, train_epoch, update
 from terrazzo.training.optim import Sgd
@@ -60,15 +56,6 @@ def job(tiny, prepared, tmp_path):
         return tiny.tiny_job(tmp_path / name, data, **({"settings": short()} | changes))
 
     return make
-
-
-@pytest.fixture
-def scaled() -> Processes:
-    """This process with a float16 loss scaler whose first scale overflows."""
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126, growth_interval=1000)
-    fabric = Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
-    fabric.launch()
-    return Processes(fabric, Execution("cpu", "float16", 1, 0))
 
 
 def test_a_run_leaves_its_whole_folder(job):

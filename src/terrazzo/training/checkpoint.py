@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-WEIGHTS, OPTIMIZER = "weights.", "optimizer."
+WEIGHTS, AVERAGE, OPTIMIZER = "weights.", "average.", "optimizer."
 """Prefixes of the tensors' names in the file."""
 
 
@@ -120,11 +120,18 @@ class Checkpoint:
         state: Where it stands.
         weights: The network's state, parameters and buffers.
         optimizer: Tensors of the optimiser's state by "parameter/name".
+        average: Running mean of the weights that are trained, by the same names; empty without one.
     """
 
     state: RunState
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def evaluated(self) -> dict[str, torch.Tensor]:
+        """The network's state as it is evaluated and exported: the running mean where there is one."""
+        return {**self.weights, **self.average}
 
 
 def flatten_optimizer(
@@ -172,6 +179,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, whole or not at all."""
     tensors = {WEIGHTS + name: tensor for name, tensor in checkpoint.weights.items()}
+    tensors |= {AVERAGE + name: tensor for name, tensor in checkpoint.average.items()}
     tensors |= {OPTIMIZER + name: tensor for name, tensor in checkpoint.optimizer.items()}
     stored: dict[str, torch.Tensor] = {}
     places: set[int] = set()
@@ -201,9 +209,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     state = _parse(path, metadata)
     if _digest(stored, metadata["state"]) != metadata.get("sha256"):
         raise TrainingError(_damaged(path, "its content does not match its checksum"))
-    weights = {name.removeprefix(WEIGHTS): tensor for name, tensor in stored.items() if name.startswith(WEIGHTS)}
-    optimizer = {name.removeprefix(OPTIMIZER): tensor for name, tensor in stored.items() if name.startswith(OPTIMIZER)}
-    return Checkpoint(state, weights, optimizer)
+    weights, average, optimizer = (
+        {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
+        for prefix in (WEIGHTS, AVERAGE, OPTIMIZER)
+    )
+    return Checkpoint(state, weights, optimizer, average)
 
 
 def read_state(path: Path) -> RunState:

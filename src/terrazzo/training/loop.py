@@ -79,10 +79,11 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
             while not session.state.finished:
                 begun = time.monotonic() - session.state.partial_seconds
                 rate = train_epoch(session, progress)
-                found = validate(session, session.due(session.state.epoch + 1), told)
-                row = figures(session, found, rate) | {"seconds": round(time.monotonic() - begun, 3)}
-                session.state = conclude(session.state, row, settings, measured=is_measured(session, found))
-                show(session, row, found)
+                with session.judged():
+                    found = validate(session, session.due(session.state.epoch + 1), told)
+                    row = figures(session, found, rate) | {"seconds": round(time.monotonic() - begun, 3)}
+                    session.state = conclude(session.state, row, settings, measured=is_measured(session, found))
+                    show(session, row, found)
                 # The epoch is over once this checkpoint stands, however the process ends; the rest follows from it.
                 save(session)
                 if processes.first:
@@ -181,6 +182,8 @@ def update(session: Session, group: list[list[PatchKey]], arriving: Iterator[Bat
             fabric.backward(loss * (len(batch) / patches) if len(group) > 1 else loss)
         summed += value * len(batch)
     made = _apply(session, batch)
+    if made and session.average is not None:
+        session.average.update(state.updates)
     session.optimizer.zero_grad(set_to_none=True)
     session.loss_sum, session.patches = session.loss_sum + summed, session.patches + patches
     session.state = replace(

@@ -1,6 +1,7 @@
 """What one batch asks of a network: its forward pass and its loss, as one module."""
 
 import random
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ __all__ = ["MEMORY_FORMAT", "Objective", "forward", "seed_step"]
 
 MEMORY_FORMAT = torch.channels_last
 """Order of weights and images in memory: the one that convolutions are fastest in, in reduced precision above all."""
+SIZES = 64
+"""Sizes of batches, and numbers of steps of a network that draws them, that may be compiled."""
 
 
 class Objective(torch.nn.Module):
@@ -26,16 +29,23 @@ class Objective(torch.nn.Module):
         network: Trained in place.
         loss: Of its answers.
         class_weights: Weight of each class in the loss; None for equal weights.
+        compiled: Compile the network's part; its names and its own calls, as in evaluation, stay as they are.
     """
 
     class_weights: torch.Tensor | None
 
     def __init__(
-        self, network: Network, loss: Loss, class_weights: Float[torch.Tensor, " class"] | None = None
+        self,
+        network: Network,
+        loss: Loss,
+        class_weights: Float[torch.Tensor, " class"] | None = None,
+        *,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
+        self._forward = compiled_forward() if compiled else forward
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(
@@ -53,7 +63,7 @@ class Objective(torch.nn.Module):
             ignored: Where the loss looks away.
             features: Cached, of a frozen backbone; none where the network computes its own.
         """
-        output = forward(self.network, image, features)
+        output = self._forward(self.network, image, features)
         with torch.autocast(image.device.type, enabled=False):
             loss: torch.Tensor = self.loss(output, target, ignored, self.class_weights)
             return loss
@@ -74,6 +84,19 @@ def forward(
         raise TypeError(f"{type(network).__name__} has no use for cached features")
     widened = [maps.to(image.dtype).contiguous(memory_format=MEMORY_FORMAT) for maps in features]
     return network.decode(image, widened)
+
+
+def compiled_forward() -> Callable[[Network, torch.Tensor, tuple[torch.Tensor, ...]], Output]:
+    """Return `forward`, compiled anew for each size of a batch.
+
+    Sizes are never generalised, and none is left uncompiled: which code computes a batch must not depend on the batches
+    before it, or a run taken up again would end with other bits.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SIZES)  # noqa: SLF001 - no other way
+    compiled: Callable[[Network, torch.Tensor, tuple[torch.Tensor, ...]], Output] = torch.compile(
+        forward, dynamic=False
+    )
+    return compiled
 
 
 def seed_step(seed: int, step: int, *, part: int = 0, rank: int = 0) -> None:

@@ -1,5 +1,6 @@
 """A training under way: what it is made of, how it is taken up again and saved."""
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from terrazzo.data.statistics import class_weights
 from terrazzo.errors import ConfigError, ModelError, TrainingError
 from terrazzo.models.architecture import Network
 from terrazzo.models.external import identity, load_own_state, own_state, require_identity
+from terrazzo.training.average import Average
 from terrazzo.training.cached_network import require_own_features
 from terrazzo.training.checkpoint import (
     Checkpoint,
@@ -56,6 +58,8 @@ class Session:
         resumed: Whether it went on from a checkpoint.
         loss_sum: Of this process in the epoch under way: loss times patches.
         patches: Of this process in the epoch under way.
+        parameters: Those that are trained.
+        average: Running mean of the weights; None without one.
     """
 
     job: TrainingJob
@@ -73,6 +77,7 @@ class Session:
     loss_sum: float = 0.0
     patches: int = 0
     parameters: list[torch.nn.Parameter] = field(default_factory=list)
+    average: Average | None = None
 
     def updates(self, epoch: int) -> list[list[list[PatchKey]]]:
         """Return this process's epoch: for each update its batches, for each batch its patches."""
@@ -102,6 +107,10 @@ class Session:
         if chosen != "val":
             splits |= {f"val_{name}": every for name, every in job.validation.items()}
         return {split: every for split, every in splits.items() if job.prepared.index.rows(split)}
+
+    def judged(self) -> contextlib.AbstractContextManager[None]:
+        """Let the network have, inside, the weights that are evaluated: the running mean where there is one."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
 
     def due(self, epoch: int) -> tuple[str, ...]:
         """Return the splits that are measured after an epoch, counted from 1; all are after the last."""
@@ -144,14 +153,19 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
     torch.manual_seed(job.seed)
     network = job.architecture.build(bands=len(prepared.bands), classes=len(prepared.classes))
     network.to(memory_format=MEMORY_FORMAT)
+    if settings.gradient_checkpointing:
+        network.checkpoint_gradients()
     if job.features is not None:
         require_own_features(network, job.features)
     weights = _class_weights(job)
     optimizer = job.optimizer.build(network)
-    objective, optimizer = processes.fabric.setup(Objective(network, job.loss, weights), optimizer)
+    objective, optimizer = processes.fabric.setup(
+        Objective(network, job.loss, weights, compiled=settings.compile), optimizer
+    )
     state = RunState(prepared.fingerprint, processes.world_size, external=identity(network))
     session = Session(job, folder, processes, network, objective, optimizer, weights, rows, chances, state)
     session.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    session.average = None if settings.ema is None else Average(network, settings.ema)
     _check_monitor(session)
     if folder.last.is_file():
         _resume(session, load_checkpoint(folder.last))
@@ -213,6 +227,8 @@ def _resume(session: Session, checkpoint: Checkpoint) -> None:
     try:
         require_identity(session.network, state.external)
         load_own_state(session.network, checkpoint.weights)
+        if session.average is not None:
+            session.average.load(checkpoint.average)
     except ModelError as error:
         raise TrainingError(f"{session.folder.last} does not fit the network: {error}") from error
     restore_optimizer(session.optimizer.optimizer, checkpoint)
@@ -237,5 +253,6 @@ def save(session: Session) -> None:
             scaler=processes.scaler.state_dict() if processes.scaler is not None else {},
             numbers=numbers,
         )
-        save_checkpoint(session.folder.last, Checkpoint(session.state, own_state(session.network), tensors))
+        average = {} if session.average is None else session.average.state()
+        save_checkpoint(session.folder.last, Checkpoint(session.state, own_state(session.network), tensors, average))
     processes.wait()

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from terrazzo.record import Record
 
-__all__ = ["EvaluateSettings", "KeepSettings", "Monitor", "TrainSettings"]
+__all__ = ["EmaSettings", "EvaluateSettings", "KeepSettings", "Monitor", "TrainSettings"]
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastZero = Annotated[int, Field(ge=0)]
@@ -50,6 +50,21 @@ class KeepSettings(Record):
     """Every so many epochs; null keeps none of them."""
 
 
+class EmaSettings(Record):
+    """A running mean of the weights, evaluated, chosen by and exported in their place."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Share of the mean that an update keeps; 1 / (1 - decay) updates should be 5 to 10 % of the run."""
+    warmup: bool = True
+    """Keep less at first: at most 1 - (1 + updates) ** (-2/3), so that short runs have a mean worth having."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_decay(cls, value: object) -> object:
+        """Accept `ema: 0.999` for `ema: {decay: 0.999}`."""
+        return {"decay": value} if isinstance(value, float) else value
+
+
 class TrainSettings(Record):
     """How a model is trained."""
 
@@ -63,6 +78,13 @@ class TrainSettings(Record):
     """Batches of one update of the weights; an epoch's last update may have fewer."""
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of all gradients together; longer ones are shortened to it. null leaves them."""
+    ema: EmaSettings | None = None
+    """A running mean of the weights, or just its decay; null trains and exports the weights themselves."""
+    compile: bool = False
+    """Compile the network's training forward (torch.compile); the first updates take minutes, bits differ from those
+    without, and validation runs as it is."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
     sampling: Literal["uniform", "balanced"] = "uniform"
     """How patches are drawn: each once an epoch, or rare classes more often."""
     class_weights: Literal["none", "inverse", "median"] = "none"

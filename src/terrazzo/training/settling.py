@@ -74,7 +74,7 @@ def _write_bundle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
         normalisation=job.input_normalisation,
         patch_size=prepared.patch_size,
         resolution_m=prepared.resolution_m,
-        weights=load_checkpoint(folder.best(best.epoch)).weights,
+        weights=load_checkpoint(folder.best(best.epoch)).evaluated,
         training=training,
         versions=package_versions(),
         licence=job.licence,
