@@ -10,10 +10,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from terrazzo.config.dump import Carried, differences, dumped, to_yaml
 from terrazzo.config.issue import Path
 from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.features.views import unsuited
 from terrazzo.data.settings import DataSettings, PrepareSettings
 from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.logs import LoggingSettings
 from terrazzo.losses import LOSSES, CrossEntropy, Loss
+from terrazzo.losses.fitting import fitting
 from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import ARCHITECTURES, Architecture
 from terrazzo.record import Record, family, nearest
@@ -179,8 +181,9 @@ def _loss_reads_the_answers(model: Architecture, loss: Loss) -> list[Found]:
     def told(kinds: frozenset[type]) -> str:
         return " and ".join(sorted(kind.__name__ for kind in kinds)) or "logits alone"
 
-    fitting = " (see docs/losses.md for the losses that do)"
-    message = f"{loss.name} reads {told(loss.reads)}, but model {model.name} answers {told(model.answers)}{fitting}."
+    fit = fitting(model.answers)
+    advice = f"use {fit}; see docs/losses.md" if fit else "no loss reads that; see docs/losses.md"
+    message = f"{loss.name} reads {told(loss.reads)}, but model {model.name} answers {told(model.answers)}: {advice}."
     return [(("loss",), message)]
 
 
@@ -218,6 +221,20 @@ def _folders_are_apart(name: str, paths: Mapping[str, str], prepare: PrepareSett
     return []
 
 
+def _features_can_be_cached(model: Architecture, augment: Augmentation, prepare: PrepareSettings) -> list[Found]:
+    """A cache needs a frozen part, and an augmentation that is a draw of the cached views."""
+    if prepare.cache == "none":
+        return []
+    found: list[Found] = []
+    # Whether there is a frozen part does not depend on its weights, which may be large or not there yet.
+    if model.without_pretraining().feature_key() is None:
+        message = f"features needs a model with a frozen part, and {model.name} with these settings has none; set none."
+        found.append((("prepare", "cache"), message))
+    if reason := unsuited(augment, prepare.cache_views):
+        found.append((("augment",), f"{reason}."))
+    return found
+
+
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., list[Found]]], ...] = (
     (("machine",), _timing_is_random),
     (("data", "train"), _roles_are_filled),
@@ -225,4 +242,5 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., list[Found]]], ...] = (
     (("data", "train"), _named_sets_exist),
     (("data", "train"), _monitored_class_exists),
     (("name", "paths", "prepare"), _folders_are_apart),
+    (("model", "augment", "prepare"), _features_can_be_cached),
 )
