@@ -6,7 +6,14 @@ from torch.nn import functional
 
 from terrazzo.models.interpolation import CornerInterpolation, between_corners
 
-SIZES = [((1, 1), (4, 4)), ((1, 5), (2, 10)), ((4, 6), (8, 12)), ((16, 9), (64, 36)), ((7, 5), (3, 2)), ((3, 3), (1, 1))]
+SIZES = [
+    ((1, 1), (4, 4)),
+    ((1, 5), (2, 10)),
+    ((4, 6), (8, 12)),
+    ((16, 9), (64, 36)),
+    ((7, 5), (3, 2)),
+    ((3, 3), (1, 1)),
+]
 
 
 def _native(image, height, width):

@@ -52,6 +52,26 @@ def test_reduced_precision_answers_in_full(make_bundle: Make) -> None:
     torch.testing.assert_close(reduced.sum(1), torch.ones(2, 12, 10))
 
 
+def test_batch_norms_are_taken_in_and_the_bundle_stays(make_bundle: Make) -> None:
+    bundle = make_bundle("hardnet68", classes=4)
+    generator = torch.Generator().manual_seed(2)
+    for name, value in bundle.weights.items():
+        if name.endswith(("running_mean", "norm.bias")):
+            value.normal_(0, 0.3, generator=generator)
+    before = {name: value.clone() for name, value in bundle.weights.items()}
+    fused, plain = (WindowForward(bundle, FULL, blend="logits", margin=0, fuse=fuse) for fuse in (True, False))
+    given = batch(40, 33)
+    assert float((fused(given) - plain(given)).abs().max()) < 1e-4
+    torch.testing.assert_close(plain(given), bundle.network()(given.image).logits, atol=1e-4, rtol=0)
+    counts = [
+        sum(isinstance(module, torch.nn.BatchNorm2d) for module in one._network.modules()) for one in (fused, plain)
+    ]
+    assert counts == [0, 62]
+    assert all(torch.equal(value, before[name]) for name, value in bundle.weights.items())
+    again = WindowForward(bundle, FULL, blend="logits", margin=0)
+    assert torch.equal(again(given), fused(given))
+
+
 def test_a_resize_is_what_training_made_and_is_undone(make_bundle: Make) -> None:
     resize = Resize(height=6, width=20)
     bundle = make_bundle(resize=resize)

@@ -47,7 +47,9 @@ def test_a_layer_takes_the_nearest_first():
     block = HarDBlock(3, growth=4, layers=4).eval()
     seen = {}
     for number, layer in enumerate(block.layers, 1):
-        layer.register_forward_hook(lambda _module, given, answer, number=number: seen.update({number: (given[0], answer)}))
+        layer.register_forward_hook(
+            lambda _module, given, answer, number=number: seen.update({number: (given[0], answer)})
+        )
     image = torch.randn(1, 3, 4, 4)
     with torch.no_grad():
         block(image)
@@ -91,7 +93,9 @@ def test_recomputing_keeps_the_input_alone():
     for recompute in (False, True):
         block.recompute = recompute
         sizes = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda one, sizes=sizes: sizes.append(one.numel()) or one, lambda one: one):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda one, sizes=sizes: sizes.append(one.numel()) or one, lambda one: one
+        ):
             block(image)
         kept.append(sum(sizes))
     assert kept[1] < kept[0] / 20

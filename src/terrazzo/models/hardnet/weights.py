@@ -27,8 +27,18 @@ FIRST, FIRST_OWN = "0.conv.weight", "stem.0.conv.weight"
 PREFIXES = ("", "base.", "module.base.")
 WRAPPERS = ("model_state", "state_dict")
 SUFFIXES = (".pth", ".pt", ".pkl", ".safetensors")
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, ImportError)
-"""How torch says that a file is no archive of tensors."""
+UNREADABLE = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    ImportError,
+)
+"""How the readers say that a file is no archive of tensors."""
 
 
 def readable(file: Path) -> Path:
@@ -101,13 +111,11 @@ def _read(file: Path) -> Mapping[str, object]:
             content: object = load_file(file)
         else:
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise ModelError(f"pretrain: {file} is damaged or no safetensors file: {error}.") from error
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
-            f"pretrain: {file} is damaged, or holds more than tensors, which is not read: {reason}. Copy it again, or "
-            "convert it to .safetensors where you trust it."
+            f"pretrain: {file} cannot be read: {reason}. If it is damaged, copy it again; if it holds more than "
+            "tensors, which is never run, convert it to .safetensors where you trust it."
         ) from error
     if not isinstance(content, Mapping):
         raise ModelError(f"pretrain: {file} holds {type(content).__name__} instead of tensors by name.")
