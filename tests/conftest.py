@@ -1,8 +1,9 @@
 """Fixtures that every test may use."""
 
+import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,34 @@ def real_data() -> Path:
             pytest.fail(f"real imagery is required, but {DATA} does not exist")
         pytest.skip(f"no real imagery at {DATA}")
     return DATA
+
+
+WEB = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+@pytest.fixture
+def dinov3_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Write a folder of DINOv3's layout on model hubs, by the library itself: tiny, random, with every part at work."""
+
+    def write(
+        name: str = "dinov3 größe", *, seed: int = 0, shard: str = "1GB", processor: object = WEB, **figures: object
+    ) -> Path:
+        import transformers
+
+        shape = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 4, "num_attention_heads": 2}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            config = transformers.DINOv3ViTConfig(num_register_tokens=4, **(shape | figures))
+            model = transformers.DINOv3ViTModel(config)
+            for parameter in model.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+        folder = tmp_path / name
+        model.save_pretrained(folder, max_shard_size=shard)
+        if processor is not None:
+            (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+        return folder
+
+    return write
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from terrazzo.bundle import FORMAT, Bundle, FrozenBackbone
+from terrazzo.bundle import FORMAT, Bundle
 from terrazzo.bundle import bundle as bundle_module
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Class, Classes
@@ -21,7 +20,6 @@ from terrazzo.errors import BundleError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.models import ARCHITECTURES
 from terrazzo.record import load_plugin
-from terrazzo.storage import hash_file
 
 load_plugin(Path(__file__).parents[1] / "scene" / "probe_networks.py")
 
@@ -342,38 +340,6 @@ def test_network_of_a_bundle_made_by_hand_checks_too() -> None:
     wrong = make(architecture=ARCHITECTURES.create("probe_convolution", side=5, depth=2))
     with pytest.raises(BundleError, match="do not fit the architecture probe_convolution"):
         wrong.network()
-
-
-class TestFrozenBackbone:
-    def backbone(self, path: Path) -> FrozenBackbone:
-        return FrozenBackbone(identifier="someone/vit", revision="abc", sha256=hash_file(path))
-
-    @pytest.fixture
-    def weights(self, tmp_path: Path) -> Path:
-        path = tmp_path / "back bone.bin"
-        path.write_bytes(np.arange(10).tobytes())
-        return path
-
-    def test_the_very_file_is_accepted(self, weights: Path, tmp_path: Path) -> None:
-        make(backbone=self.backbone(weights)).save(tmp_path / "b.safetensors")
-        assert Bundle.load(tmp_path / "b.safetensors", backbone=weights).backbone == self.backbone(weights)
-
-    def test_another_is_refused(self, weights: Path, tmp_path: Path) -> None:
-        make(backbone=self.backbone(weights)).save(tmp_path / "b.safetensors")
-        weights.write_bytes(b"other")
-        with pytest.raises(BundleError, match="someone/vit, revision abc"):
-            Bundle.load(tmp_path / "b.safetensors", backbone=weights)
-
-    def test_missing_ones_are_named(self, weights: Path, tmp_path: Path) -> None:
-        make(backbone=self.backbone(weights)).save(tmp_path / "b.safetensors")
-        with pytest.raises(BundleError, match="--backbone PATH"):
-            Bundle.load(tmp_path / "b.safetensors")
-        with pytest.raises(BundleError, match="does not exist"):
-            Bundle.load(tmp_path / "b.safetensors", backbone=tmp_path / "gone")
-
-    def test_one_that_is_not_needed_is_refused(self, weights: Path, saved: Path) -> None:
-        with pytest.raises(BundleError, match="takes no backbone"):
-            Bundle.load(saved, backbone=weights)
 
 
 def test_pretraining_is_never_stored(tmp_path: Path) -> None:

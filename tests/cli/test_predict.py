@@ -10,6 +10,7 @@ from typer.testing import Result
 
 from terrazzo.cli.predict import split_inputs
 from terrazzo.machine import MachineSettings
+from terrazzo.phases.model_files import ModelFiles
 from terrazzo.scene.settings import PredictSettings
 
 
@@ -26,8 +27,14 @@ def test_scenes_and_settings_are_told_apart(invoke: Callable[..., Result], verbs
     )
     assert result.exit_code == 0, result.output
     ((_, arguments, settings),) = verbs.calls
-    assert arguments == (Path("a.safetensors"), ["my scene.tif", "scenes/*.tif"], Path("m"))
+    assert arguments == (ModelFiles(Path("a.safetensors")), ["my scene.tif", "scenes/*.tif"], Path("m"))
     assert settings == {"settings": PredictSettings(window=512), "machine": MachineSettings(threads=1)}
+
+
+def test_a_frozen_backbone_goes_with_its_bundle(invoke: Callable[..., Result], verbs: Any) -> None:
+    assert invoke("predict", "a.safetensors", "a.tif", "--out", "m", "--backbone", "my weights").exit_code == 0
+    ((_, arguments, _),) = verbs.calls
+    assert arguments[0] == ModelFiles(Path("a.safetensors"), Path("my weights"))
 
 
 @pytest.mark.parametrize(

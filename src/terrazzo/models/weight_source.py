@@ -21,7 +21,7 @@ class WeightSource:
 
     Attributes:
         path: The file or folder.
-        identifier: Name under which they are published; for a path, its last two parts.
+        identifier: Name under which they are published; for a path, its last parts.
         revision: Commit of the publication; "file" for a path.
     """
 
@@ -44,7 +44,8 @@ class WeightSource:
         path = Path(weights).expanduser()
         if path.exists() or not PUBLISHED.fullmatch(str(weights)) or path.suffix == ".safetensors":
             weight_files(path)
-            return cls(path, "/".join(path.absolute().parts[-2:]).lstrip("/"), "file")
+            whole = path.absolute()
+            return cls(path, whole.name if whole.is_dir() else f"{whole.parent.name}/{whole.name}", "file")
         identifier, _, revision = str(weights).partition("@")
         folder = _fetched(identifier, revision or None, licence)
         commit = folder.name if folder.parent.name == "snapshots" else revision or "main"

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Protocol, Self, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field, JsonValue, model_validator
@@ -25,37 +25,31 @@ from terrazzo.models.external import ExternalWeights
 from terrazzo.models.weight_files import weights_sha256
 from terrazzo.models.weight_source import WeightSource
 
-__all__ = ["DinoV3Backbone", "library"]
+__all__ = ["DinoV3Backbone", "created"]
 
 Block = Annotated[int, Field(ge=0)]
 Band = Annotated[int, Field(ge=1)]
 
 
-class _Library(Protocol):
-    """What is used of the package transformers."""
+def created(kind: Literal["DINOv3ViT", "DINOv3ConvNext"], figures: Mapping[str, JsonValue]) -> torch.nn.Module:
+    """Return the library's network with random weights.
 
-    DINOv3ViTConfig: type
-    DINOv3ViTModel: type
-    DINOv3ConvNextConfig: type
-    DINOv3ConvNextModel: type
-
-
-def library() -> _Library:
-    """Return the package that holds the networks.
+    Args:
+        kind: Beginning of the names of its classes.
+        figures: Settings of its configuration.
 
     Raises:
-        ModelError: It is not installed, or too old.
+        ModelError: The library is not installed, or too old.
     """
     try:
         import transformers
 
-        found = cast("_Library", transformers)
-        _ = (found.DINOv3ViTModel, found.DINOv3ConvNextModel)
+        configuration, network = getattr(transformers, f"{kind}Config"), getattr(transformers, f"{kind}Model")
     except (ImportError, AttributeError) as error:
         raise ModelError(
             f'DINOv3 needs the package transformers, version 4.56 or later ({error}): install "terrazzo[dinov3]".'
         ) from error
-    return found
+    return cast("torch.nn.Module", network(configuration(**figures)))
 
 
 class DinoV3Backbone(Backbone):
@@ -75,7 +69,7 @@ class DinoV3Backbone(Backbone):
     """Of random weights that stay frozen, so that they are the same whenever they are built."""
 
     @model_validator(mode="after")
-    def _taps_exist(self) -> Self:
+    def _taps_exist(self) -> "DinoV3Backbone":
         chosen, depth = self.chosen_taps, self.depth
         if not chosen or list(chosen) != sorted(set(chosen)) or chosen[-1] >= depth:
             raise ValueError(f"taps {list(chosen)} must rise and lie between 0 and {depth - 1}, the last block.")
@@ -126,7 +120,7 @@ class DinoV3Backbone(Backbone):
                 return self._network(channels=_channels(self.rgb, bands))
         source = WeightSource.of(self.weights, licence=LICENCE)
         self._check(source)
-        network = self.build_without_external(bands=bands)
+        network = self._empty(bands)
         network._read(source)  # noqa: SLF001 - with the name under which they were published
         return network
 
@@ -138,12 +132,11 @@ class DinoV3Backbone(Backbone):
         """
         if self.unfreeze is not False:
             raise ModelError(f"unfreeze: {self.unfreeze} makes the weights of {self.name} its own; it takes no file.")
-        with torch.device("meta"):
-            network = self._network(channels=_channels(self.rgb, bands))
+        network = self._empty(bands)
         network.external = ExternalWeights("", "", "", "")
         return network
 
-    def without_pretraining(self) -> Self:
+    def without_pretraining(self) -> "DinoV3Backbone":
         """Return the same backbone that starts from random weights."""
         return self.model_copy(update={"weights": None})
 
@@ -189,6 +182,11 @@ class DinoV3Backbone(Backbone):
             "rgb": list(self.rgb) if self.rgb is not None else None,
             "layout": [list(layout.channels), list(layout.strides), layout.multiple],
         }
+
+    def _empty(self, bands: int) -> DinoV3Network:
+        """Return the network without weights."""
+        with torch.device("meta"):
+            return self._network(channels=_channels(self.rgb, bands))
 
     def _check(self, source: WeightSource) -> None:
         """Refuse weights whose own settings, beside them, are not these."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field, JsonValue
 
 from terrazzo.models.backbones.backbone import FeatureLayout
-from terrazzo.models.backbones.dinov3 import DinoV3Backbone, library
+from terrazzo.models.backbones.dinov3 import DinoV3Backbone, created
 from terrazzo.models.backbones.dinov3_network import DinoV3Network
 from terrazzo.record import Record
 
@@ -114,8 +114,7 @@ class DinoV3ConvNext(DinoV3Backbone):
         }
 
     def _network(self, *, channels: Sequence[int]) -> DinoV3ConvNextNetwork:
-        known = library()
-        model = known.DINOv3ConvNextModel(known.DINOv3ConvNextConfig(**self.figures()))
+        model = created("DINOv3ConvNext", self.figures())
         return DinoV3ConvNextNetwork(
             model, self.layout, taps=self.chosen_taps, channels=channels, unfreeze=self.unfreeze
         )

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -60,7 +60,7 @@ class DinoV3Network(BackboneNetwork):
         """Whether nothing of it is trained."""
         return self._unfreeze is False
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "DinoV3Network":
         """Stay in evaluation mode: in training mode the library rescales positions at random.
 
         Nothing else differs between the modes, since no released size drops anything, so that an unfrozen backbone

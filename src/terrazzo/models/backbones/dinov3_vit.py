@@ -1,14 +1,14 @@
 """DINOv3's vision transformers as backbones: maps of stride 16 after chosen blocks, each through the final norm."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from jaxtyping import Float
 from pydantic import Field, JsonValue, model_validator
 
 from terrazzo.models.backbones.backbone import FeatureLayout
-from terrazzo.models.backbones.dinov3 import DinoV3Backbone, library
+from terrazzo.models.backbones.dinov3 import DinoV3Backbone, created
 from terrazzo.models.backbones.dinov3_check import Variant
 from terrazzo.models.backbones.dinov3_network import DinoV3Network
 from terrazzo.record import Record
@@ -40,7 +40,7 @@ class VitShape(Record):
     """Whether queries and values have a bias; keys never do."""
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
+    def _heads_divide(self) -> "VitShape":
         # Positions turn pairs of channels along two axes.
         if self.channels % (4 * self.heads):
             raise ValueError(f"channels {self.channels} must be a multiple of 4 x heads, {4 * self.heads}.")
@@ -160,6 +160,5 @@ class DinoV3Vit(DinoV3Backbone):
         }
 
     def _network(self, *, channels: Sequence[int]) -> DinoV3VitNetwork:
-        known = library()
-        model = known.DINOv3ViTModel(known.DINOv3ViTConfig(**self.figures()))
+        model = created("DINOv3ViT", self.figures())
         return DinoV3VitNetwork(model, self.layout, taps=self.chosen_taps, channels=channels, unfreeze=self.unfreeze)
