@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from terrazzo.phases.init import init as init
     from terrazzo.phases.predict import predict as predict
     from terrazzo.phases.prepare import prepare as prepare
+    from terrazzo.phases.profile import profile as profile
     from terrazzo.phases.run import run as run
     from terrazzo.phases.train import train as train
     from terrazzo.phases.verify import verify as verify
@@ -28,6 +29,7 @@ _HOMES = {
     "load_config": "terrazzo.config",
     "predict": "terrazzo.phases",
     "prepare": "terrazzo.phases",
+    "profile": "terrazzo.phases",
     "run": "terrazzo.phases",
     "train": "terrazzo.phases",
     "verify": "terrazzo.phases",
@@ -42,6 +44,7 @@ __all__ = [
     "load_config",
     "predict",
     "prepare",
+    "profile",
     "run",
     "train",
     "verify",

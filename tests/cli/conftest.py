@@ -56,7 +56,7 @@ def config_of(*arguments: object) -> RunConfig:
 def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
     """Replace the public verbs and the loading of configurations."""
     found = Verbs()
-    for name in ("demo", "prepare", "train", "evaluate", "predict", "run"):
+    for name in ("demo", "prepare", "train", "evaluate", "predict", "profile", "run"):
         monkeypatch.setitem(vars(terrazzo.phases), name, found.verb(name))
     monkeypatch.setitem(vars(terrazzo.config), "load_config", lambda *arguments: config_of(*arguments))
     return found

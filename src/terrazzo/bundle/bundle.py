@@ -27,7 +27,7 @@ from terrazzo.models.architecture import ARCHITECTURES, Architecture, Network
 from terrazzo.models.external import load_own_state, own_state
 from terrazzo.storage import atomic_path
 
-__all__ = ["Bundle"]
+__all__ = ["Bundle", "architecture_of"]
 
 ANSWER_FIELDS = (
     "architecture",
@@ -150,7 +150,7 @@ class Bundle:
         """
         file = bundle_file(Path(path))
         contract = read_contract(file)
-        architecture = _architecture(contract.architecture, file)
+        architecture = architecture_of(contract.architecture, file)
         _check_backbone(contract.backbone, backbone, file)
         try:
             network = _build(
@@ -206,8 +206,19 @@ class Bundle:
         }
 
 
-def _architecture(settings: dict[str, JsonValue], file: Path) -> Architecture:
-    """Resolve the architecture by its name in the table, and by nothing else."""
+def architecture_of(settings: Mapping[str, JsonValue], file: Path) -> Architecture:
+    """Resolve the architecture of a contract by its name in the table, and by nothing else.
+
+    Args:
+        settings: The contract's `architecture`.
+        file: The bundle, for messages.
+
+    Returns:
+        The record, which starts from random weights.
+
+    Raises:
+        BundleError: The name is unknown here, or the settings are wrong.
+    """
     name = settings.get("name")
     if not isinstance(name, str) or name not in ARCHITECTURES:
         raise BundleError(
@@ -215,7 +226,7 @@ def _architecture(settings: dict[str, JsonValue], file: Path) -> Architecture:
             "If it is a plug-in, name its file under plugins: or install its package."
         )
     try:
-        record = ARCHITECTURES.find(name).model_validate(settings)
+        record = ARCHITECTURES.find(name).model_validate(dict(settings))
     except (ConfigError, ValidationError) as error:
         raise BundleError(f"{file}: the settings of its architecture {name} are wrong: {error}") from error
     if not isinstance(record, Architecture):

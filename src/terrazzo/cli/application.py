@@ -18,6 +18,7 @@ from terrazzo.cli.init import init
 from terrazzo.cli.listing import list_names
 from terrazzo.cli.predict import predict
 from terrazzo.cli.prepare import prepare
+from terrazzo.cli.profile import profile
 from terrazzo.cli.run import run
 from terrazzo.cli.train import train
 from terrazzo.cli.verify import verify
@@ -38,7 +39,7 @@ application = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, verify, prepare, train, evaluate, predict, run):
+for command in (demo, init, verify, prepare, train, evaluate, predict, profile, run):
     application.command()(command)
 application.command("list")(list_names)
 application.add_typer(config.application, name="config")

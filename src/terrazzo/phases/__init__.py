@@ -5,6 +5,7 @@ from terrazzo.phases.evaluate import evaluate
 from terrazzo.phases.init import InitSummary, init
 from terrazzo.phases.predict import predict
 from terrazzo.phases.prepare import prepare
+from terrazzo.phases.profile import ProfileSummary, profile
 from terrazzo.phases.run import run
 from terrazzo.phases.summary import (
     DemoSummary,
@@ -24,6 +25,7 @@ __all__ = [
     "InitSummary",
     "PredictSummary",
     "PrepareSummary",
+    "ProfileSummary",
     "RunSummary",
     "Summary",
     "TrainingSummary",
@@ -33,6 +35,7 @@ __all__ = [
     "init",
     "predict",
     "prepare",
+    "profile",
     "run",
     "train",
     "verify",
