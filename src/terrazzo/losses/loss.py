@@ -104,6 +104,8 @@ class Labels:
         Cell i stands for the pixels from s i on; its label is that of pixel s i + floor(s / 2), or of the image's last
         pixel where the cell reaches beyond it.
         """
+        if stride == 1:
+            return self
         rows, columns = (
             torch.arange(0, size, stride, device=self.index.device).add(stride // 2).clamp_max(size - 1)
             for size in self.index.shape[1:]
@@ -161,8 +163,13 @@ class Loss(Component):
 
         Raises:
             LabelError: A pixel that counts has a label outside 0..K-1.
-            ModelError: The number of weights is not the number of classes.
+            ModelError: The number of weights is not the number of classes; the answer has not the size of the labels.
         """
+        if output.logits.shape[2:] != target.shape[1:]:
+            raise ModelError(
+                f"loss {self.name}: logits of {tuple(output.logits.shape[2:])} pixels met labels of "
+                f"{tuple(target.shape[1:])}; a network must answer at the size of its image."
+            )
         with torch.autocast(output.logits.device.type, enabled=False):
             output = output.floating()
             labels = Labels.of(target, ignored, resolved_weights(self, output.logits, class_weights))

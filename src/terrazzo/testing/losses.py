@@ -136,9 +136,9 @@ class _Suite:
         classes = self.logits.shape[1]
         target = self.blocks(classes)
         ignored = self.ignored & (self.target == 0)
-        right, _ = self.measured(self.confident(target, 1), target, ignored)
-        unsure, _ = self.measured(self.form.answer(torch.zeros_like(self.logits), 0), target, ignored)
-        wrong, _ = self.measured(self.confident((target + 1) % classes, -1), target, ignored)
+        right, _ = self.measured(self.confident(target, 1.0), target, ignored)
+        unsure, _ = self.measured(self.form.answer(torch.zeros_like(self.logits), 0.0), target, ignored)
+        wrong, _ = self.measured(self.confident((target + 1) % classes, -1.0), target, ignored)
         self.require(right < 0.5 * unsure < unsure < wrong, f"right {right}, unsure {unsure}, wrong {wrong}: no order")
         output = self.form.answer(self.logits, None)
         start, gradients = self.measured(output, self.target, self.ignored)
@@ -153,8 +153,8 @@ class _Suite:
         classes = self.logits.shape[1]
         few, all_of_them = self.blocks(2), self.blocks(classes)
         nothing = torch.zeros_like(few, dtype=torch.bool)
-        absent, _ = self.measured(self.confident(1 - few, -1), few, nothing)
-        present, _ = self.measured(self.confident((all_of_them + 1) % classes, -1), all_of_them, nothing)
+        absent, _ = self.measured(self.confident(1 - few, -1.0), few, nothing)
+        present, _ = self.measured(self.confident((all_of_them + 1) % classes, -1.0), all_of_them, nothing)
         self.require(absent >= 0.9 * present, f"absent classes diluted it from {present} to {absent}")
 
     def check_precision(self) -> None:
