@@ -16,6 +16,7 @@ from terrazzo.models.normalisation_layers import allow_single_values
 from terrazzo.models.output import Output
 from terrazzo.models.padding import crop, pad, padded
 from terrazzo.models.pooling import make_pooling_repeatable
+from terrazzo.models.recomputed_blocks import recompute_blocks
 from terrazzo.models.smp_weights import EncoderWeights
 from terrazzo.record import nearest
 
@@ -221,6 +222,21 @@ class SmpNetwork(Network):
             width=padded(width, multiple=self.multiple, minimum=self.minimum),
         )
         return Output(crop(self.model(full), height=height, width=width))
+
+    def plain_parameters(self) -> frozenset[str]:
+        """Return the names of the classifier's matrices."""
+        head = self.model.get_submodule("segmentation_head")
+        names = (name for name, parameter in head.named_parameters() if parameter.ndim > 1)
+        return frozenset(f"model.segmentation_head.{name}" for name in names)
+
+    def checkpoint_gradients(self) -> None:
+        """Compute the activations of encoder and decoder blocks again in the backward pass instead of keeping them.
+
+        Raises:
+            ModelError: The encoder and the decoder are no sequences of blocks.
+        """
+        if recompute_blocks(self.model) == 0:
+            super().checkpoint_gradients()
 
 
 def check_encoder(name: str) -> None:
