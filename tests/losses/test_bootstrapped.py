@@ -19,7 +19,9 @@ def _logits(losses):
 def _value(record, losses, ignored=None):
     logits = _logits(losses)
     target = torch.zeros((len(losses), 1, logits.shape[3]), dtype=torch.int64)
-    where = torch.zeros_like(target, dtype=torch.bool) if ignored is None else torch.tensor(ignored).reshape(target.shape)
+    where = (
+        torch.zeros_like(target, dtype=torch.bool) if ignored is None else torch.tensor(ignored).reshape(target.shape)
+    )
     return float(record(Output(logits), target, where))
 
 
@@ -108,9 +110,7 @@ def test_all_pixels_are_cross_entropy(batch):
     logits, target, ignored = batch()
     weights = torch.tensor([1.0, 2.0, 3.0, 4.0])
     record = BootstrappedCrossEntropy(min_K=1000, scale_with_area=False)
-    each = [
-        CrossEntropy()(Output(logits[[one]]), target[[one]], ignored[[one]], weights) for one in range(len(logits))
-    ]
+    each = [CrossEntropy()(Output(logits[[one]]), target[[one]], ignored[[one]], weights) for one in range(len(logits))]
     torch.testing.assert_close(record(Output(logits), target, ignored, weights), torch.stack(each).mean())
 
 

@@ -128,7 +128,7 @@ def _graded(shares, pixels=100):
 
 
 def test_our_target_looks_forward():
-    """A plateau before a gain, growing worse, and a first step that is compared with nothing: all read wrongly behind."""
+    """A plateau before a gain, growing worse, and a first step compared with nothing: all read wrongly from behind."""
     maps, labels = _graded([0.5, 0.5, 0.9, 0.6])
     ours = halting_targets(Halting(), maps, labels, cells=False)[:, 0].tolist()
     theirs = halting_targets(Halting(target="last_gain"), maps, labels, cells=False)[:, 0].tolist()
@@ -180,7 +180,9 @@ def test_the_loss_by_hand(balance, soft, cells):
     counted = labels.counted if cells else torch.ones(5, dtype=torch.bool)
     targets = halting_targets(settings, maps, labels, cells=cells)
     wanted = _measured_by_hand(
-        [one[counted].double().tolist() for one in halting[:-1]], [one[counted].double().numpy() for one in targets], balance
+        [one[counted].double().tolist() for one in halting[:-1]],
+        [one[counted].double().numpy() for one in targets],
+        balance,
     )
     assert settings.measure(halting, maps, labels).item() == pytest.approx(0.7 * wanted, rel=1e-5)
 

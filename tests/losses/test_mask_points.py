@@ -59,7 +59,7 @@ def test_even_points_are_even():
 
 @pytest.mark.parametrize(("importance", "least", "most"), [(0.0, 0.0, 0.2), (0.75, 0.25, 0.5), (1.0, 0.25, 0.5)])
 def test_uncertain_points_lie_where_the_mask_is_unsure(importance, least, most):
-    """A tenth of the columns is unsure: three times as many drawn hold 0.3 of the points there, and evenly drawn 0.1."""
+    """A tenth of the columns is unsure: three times as many drawn hold 0.3 of the points there, evenly drawn 0.1."""
     masks = torch.full((2, 10, 100), 9.0)
     masks[:, :, 40:50] = 0.0
     torch.manual_seed(0)

@@ -98,9 +98,7 @@ def test_the_order_of_queries_means_nothing(record):
     output, target, ignored = _case()
     queries = output.auxiliary[0]
     order = [3, 0, 4, 1, 2]
-    other = Queries(
-        tuple(one[:, order] for one in queries.classes), tuple(one[:, order] for one in queries.masks), 2
-    )
+    other = Queries(tuple(one[:, order] for one in queries.classes), tuple(one[:, order] for one in queries.masks), 2)
     found = record(Output(output.logits, (other,)), target, ignored)
     torch.testing.assert_close(found, record(output, target, ignored))
 

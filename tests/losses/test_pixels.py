@@ -24,7 +24,9 @@ def test_cross_entropy_by_hand():
     logits = torch.tensor([[0.0, math.log(3)]]).reshape(1, 2, 1, 1)
     for label, wanted in ((0, math.log(4)), (1, math.log(4 / 3))):
         target = torch.full((1, 1, 1), label)
-        assert float(CrossEntropy()(Output(logits), target, torch.zeros_like(target, dtype=torch.bool))) == pytest.approx(wanted)
+        assert float(
+            CrossEntropy()(Output(logits), target, torch.zeros_like(target, dtype=torch.bool))
+        ) == pytest.approx(wanted)
 
 
 def test_focal_by_hand():

@@ -56,9 +56,7 @@ def test_kl_of_the_prior_itself_is_0():
 
 
 def test_expected_steps_by_hand():
-    wanted = [
-        sum((step + 1) * p for step, p in enumerate(_leaving([one[tile] for one in LOGITS]))) for tile in (0, 1)
-    ]
+    wanted = [sum((step + 1) * p for step, p in enumerate(_leaving([one[tile] for one in LOGITS]))) for tile in (0, 1)]
     record = Ponder(kind="expected_steps", rho=0.5)
     assert record.measure(_halting(), torch.tensor([True, True])).item() == pytest.approx(sum(wanted) / 4, rel=1e-5)
     assert record.measure(_halting(), torch.tensor([False, True])).item() == pytest.approx(wanted[1] / 2, rel=1e-5)

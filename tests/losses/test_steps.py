@@ -15,7 +15,9 @@ def _output(batch, *, steps=4, stride=2, cells=False, halts=True):
     generator = torch.Generator().manual_seed(3)
     size = (-(-9 // stride), -(-7 // stride))
     maps = tuple(torch.randn((2, 4, *size), generator=generator) for _ in range(steps))
-    halting = tuple(torch.randn((2, *size) if cells else (2,), generator=generator) for _ in range(steps if halts else 0))
+    halting = tuple(
+        torch.randn((2, *size) if cells else (2,), generator=generator) for _ in range(steps if halts else 0)
+    )
     return Output(logits, (Steps(maps, halting, stride),)), target, ignored
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from terrazzo.losses import CrossEntropy, CrossEntropyDice, Dice, Jaccard, WeightedSum
+from terrazzo.losses import CrossEntropy, CrossEntropyDice, Dice, WeightedSum
 from terrazzo.models.output import DeepSupervision, Output, Steps
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from terrazzo.losses import CrossEntropy, Dice, Labels, Loss
+from terrazzo.losses import CrossEntropy, DeeplySupervised, Dice, Labels, Loss, MaskLoss, StepLoss
+from terrazzo.models.maps import enlarged
+from terrazzo.models.output import DeepSupervision, Output, Steps
 from terrazzo.testing import check_loss
 
 
@@ -76,6 +78,46 @@ class Vector(Loss):
         return output.logits.mean(dim=(0, 2, 3))
 
 
+class OfRecords(Loss):
+    """A loss of coarser answers and steps with one defect."""
+
+    name: Literal["of_records"] = "of_records"
+    """A defect."""
+    defect: str
+    """Which."""
+
+    @property
+    def reads(self):
+        return frozenset({Steps if self.defect == "enlarged labels" else DeepSupervision})
+
+    def measure_output(self, output, labels):
+        if self.defect == "enlarged labels":
+            # Where a step is enlarged, every pixel counts, whatever was ignored.
+            (record,) = output.auxiliary
+            height, width = labels.index.shape[1:]
+            every = Labels(labels.index.clamp_min(0), labels.weights)
+            maps = [enlarged(one, stride=record.stride, height=height, width=width) for one in record.logits]
+            halting = sum(0 * one.sum() for one in record.halting)
+            return sum(CrossEntropy().measure(one, every) for one in maps) * labels.counted.any() + halting
+        if self.defect == "unread":
+            return CrossEntropy().measure(output.logits, labels)
+        # Every image counts the same, be it empty.
+        each = [
+            DeeplySupervised().measure_output(
+                Output(
+                    output.logits[[one]],
+                    tuple(
+                        DeepSupervision(tuple(part[[one]] for part in record.logits), record.strides)
+                        for record in output.auxiliary
+                    ),
+                ),
+                labels.of_image(one),
+            )
+            for one in range(len(output.logits))
+        ]
+        return torch.stack(each).mean()
+
+
 def test_a_loss_that_is_no_scalar_is_found():
     with pytest.raises(AssertionError, match="float32 scalar"):
         check_loss(Vector())
@@ -112,9 +154,31 @@ def test_half_precision_sums_are_found():
         check_loss(Half())
 
 
-@pytest.mark.parametrize("classes", [3, 4, 7])
-def test_a_sound_loss_passes_for_any_number_of_classes(classes):
-    check_loss(CrossEntropy(), classes=classes)
+@pytest.mark.parametrize(
+    ("defect", "complaint"),
+    [
+        ("unread", "every tensor of the records it reads must have a gradient"),
+        ("enlarged labels", "ignored pixels"),
+        ("thinned out", "an image without a counted pixel changed it"),
+    ],
+)
+def test_each_defect_of_records_is_found(defect, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_loss(OfRecords(defect=defect))
+
+
+@pytest.mark.parametrize(
+    "record", [CrossEntropy(), DeeplySupervised(), StepLoss(), MaskLoss()], ids=lambda one: one.name
+)
+@pytest.mark.parametrize("classes", [3, 7])
+def test_a_sound_loss_passes_for_any_number_of_classes(record, classes):
+    check_loss(record, classes=classes)
+
+
+def test_the_global_generator_is_left_as_it_was():
+    before = torch.random.get_rng_state()
+    check_loss(MaskLoss.model_validate({"sampling": {"points": 100}}))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_labels_can_be_built_by_hand():

@@ -65,11 +65,19 @@ class MadeUp:
     ) -> Queries:
         batch, classes = coarse.shape[:2]
         spare = 0 if self.fixed else SPARE
-        masks = torch.cat((_against_others(coarse), -CONFIDENT * torch.ones(batch, spare, *coarse.shape[2:])), dim=1)
+        spare_masks = torch.full((batch, spare, *coarse.shape[2:]), -CONFIDENT)
+        masks = torch.cat((_against_others(coarse), spare_masks), dim=1)
         columns = classes if self.fixed else classes + 1
         certain = torch.zeros(batch, classes + spare, columns)
+        wrong = sure is not None and sure < 0
         for query in range(classes + spare):
-            certain[:, query, min(query, columns - 1)] = 2 * CONFIDENT * abs(sure or 0)
+            said = columns - 1 if wrong else min(query, columns - 1)
+            if wrong and self.fixed:
+                said = (query + 1) % classes
+            certain[:, query, said] = 2 * CONFIDENT * abs(sure or 0)
+        if wrong and not self.fixed:
+            # It may be matched with any segment, so wrong for all of them is one that says "no object", and covers none.
+            masks = torch.full_like(masks, -CONFIDENT)
         if sure is None:
             certain, masks = noise(*certain.shape), masks + noise(*masks.shape)
         return Queries((certain, certain / 2), (masks, masks / 2), STRIDE)
