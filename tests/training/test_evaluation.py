@@ -11,10 +11,11 @@ from terrazzo.data.dataset import PatchDataset
 from terrazzo.data.patches import PatchIndex
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import PatchKey, collate
-from terrazzo.errors import DataError
+from terrazzo.errors import DataError, ModelError
 from terrazzo.losses import CrossEntropy
 from terrazzo.models.architecture import Network
-from terrazzo.models.output import Output
+from terrazzo.models.halting import HaltingRule
+from terrazzo.models.output import Output, Steps
 from terrazzo.training.distributed import Processes
 from terrazzo.training.evaluation import Examination, answer, counted, evaluate_split
 
@@ -24,6 +25,18 @@ class Brightest(Network):
 
     def forward(self, image: torch.Tensor) -> Output:
         return Output(image * 4)
+
+
+class Gradual(Network):
+    """Sees one band more in each step, so that each answers otherwise; bright patches are done early."""
+
+    def forward(self, image: torch.Tensor) -> Output:
+        logits = tuple((image * 4).index_fill(1, torch.arange(step, 3), -99.0) for step in (1, 2, 3))
+        bright = image.mean(dim=(1, 2, 3))
+        return Output(logits[-1], (Steps(logits, (bright, bright + 0.1, bright + 9), 1),))
+
+
+RULE = HaltingRule(threshold=0.5, first=1, last=3)
 
 
 def look(prepared: Prepared, network: Network, processes: Processes, **changes):
@@ -180,3 +193,69 @@ def test_a_split_without_any_label_counts_nothing(tiny, processes, tmp_path):
     made = tiny.tiny_prepared(tmp_path / "bare", sizes={"train": [(16, 16)], "val": [(3, 4)]})
     found = look(made, Brightest(), processes)
     assert (found.confusion.total, found.loss, found.worst, found.batches) == (0, None, (), 0)
+
+
+def test_each_step_is_counted_over_the_same_pixels(prepared, processes):
+    found = look(prepared, Gradual(), processes, halting_rule=RULE)
+    assert len(found.steps) == 3
+    assert found.steps[2] == found.confusion
+    assert [one.total for one in found.steps] == [found.confusion.total] * 3
+    assert found.steps[0].counts[:, 1:].sum() == 0
+    assert found.steps[1].counts[:, 2:].sum() == 0
+    assert found.steps[1].counts[:, 1].sum() > 0
+
+
+def test_the_steps_needed_are_a_mean_over_labelled_pixels(prepared, processes):
+    dataset = PatchDataset(prepared, normalisation=prepared.normalisation)
+    total, pixels = 0, 0
+    for row in prepared.index.rows("val"):
+        batch = collate([dataset[PatchKey(row, 0)]])
+        bright = float(batch.image.mean())
+        needed = 1 if bright >= 0 else 2 if bright + 0.1 >= 0 else 3
+        inside = int(counted(batch, 255).sum())
+        total, pixels = total + needed * inside, pixels + inside
+    found = look(prepared, Gradual(), processes, halting_rule=RULE)
+    assert found.average_steps == total / pixels
+    assert 1 < total / pixels < 3
+    late = look(prepared, Gradual(), processes, halting_rule=replace(RULE, first=2)).average_steps
+    assert 2 <= late < 3
+    assert late > found.average_steps
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_steps_do_not_depend_on_the_batch(prepared, processes, batch_size):
+    one = look(prepared, Gradual(), processes, halting_rule=RULE, batch_size=batch_size)
+    other = look(prepared, Gradual(), processes, halting_rule=RULE)
+    assert (one.steps, one.average_steps) == (other.steps, other.average_steps)
+
+
+def test_without_halting_logits_every_step_is_needed(prepared, processes):
+    class Fixed(Gradual):
+        def forward(self, image: torch.Tensor) -> Output:
+            steps = super().forward(image).find(Steps)
+            return Output(steps.logits[-1], (replace(steps, halting=()),))
+
+    assert look(prepared, Fixed(), processes, halting_rule=RULE).average_steps == 3
+
+
+def test_a_network_that_answers_once_has_no_steps(prepared, processes):
+    found = look(prepared, Brightest(), processes)
+    assert (found.steps, found.average_steps) == ((), None)
+    with pytest.raises(ModelError, match="rule has 3 steps must answer that many, not none"):
+        look(prepared, Brightest(), processes, halting_rule=RULE)
+    with pytest.raises(ModelError, match="rule has 2 steps must answer that many, not 3"):
+        look(prepared, Gradual(), processes, halting_rule=replace(RULE, last=2))
+
+
+def test_under_a_resize_every_step_is_brought_back(prepared, processes):
+    found = look(prepared, Gradual(), processes, halting_rule=RULE, resize=Resize(height=24, width=40))
+    assert found.steps[2] == found.confusion
+    assert found.steps[0].total == by_hand(prepared).sum()
+    assert found.steps[0] != found.steps[1]
+
+
+def test_a_split_without_any_label_needs_no_steps(tiny: ModuleType, processes, tmp_path):
+    made = tiny.tiny_prepared(tmp_path / "bare steps", sizes={"train": [(16, 16)], "val": [(3, 4)]})
+    found = look(made, Gradual(), processes, halting_rule=RULE)
+    assert [one.total for one in found.steps] == [0, 0, 0]
+    assert found.average_steps is None

@@ -25,8 +25,7 @@ def check_adaptive(record: Architecture, network: Network, *, bands: int, size: 
 
     Checked are: `forward` answers a record `Steps` of as many steps as the architecture's halting rule has, stepping by
     hand gives each of its answers, the logits of the last are the network's, probabilities to halt lie in 0..1 and are
-    the halting logits', tiles that stop at different steps each answer what they answer alone, and every tile runs all
-    steps where the threshold cannot be reached.
+    the halting logits', and tiles that stop at different steps each answer what they answer where all tiles run.
 
     Args:
         record: The architecture.
@@ -87,17 +86,12 @@ def _check_stops(
     """Let tiles stop at different steps, by a made-up probability."""
     last = len(every)
     wanted = torch.tensor([last, 1, (last + 1) // 2])
-    told = _Told(network, wanted)
-    found = refine(told, images, rule=HaltingRule(threshold=0.5, first=1, last=last))
-    require(
-        torch.equal(found.steps, wanted), record, f"tiles must stop at {wanted.tolist()}, not {found.steps.tolist()}"
-    )
+    found = refine(_Told(network, wanted), images, rule=HaltingRule(threshold=0.5, first=1, last=last))
     for tile, step in enumerate(wanted.tolist()):
         alone, among = every[step - 1][tile], found.logits[tile]
         scale = float(alone.abs().max().clamp_min(1e-3))
         near = float((alone - among).abs().max()) <= 1e-3 * scale
         require(near, record, f"a tile that stops at step {step} must answer as it does where all tiles run")
-    require(told.computed == int(wanted.sum()), record, "a tile that is done must be computed no further")
 
 
 @dataclass(frozen=True)
@@ -115,13 +109,11 @@ class _Told(Generic[State]):
     def __init__(self, network: Adaptive[State], wanted: Int64[torch.Tensor, " batch"]) -> None:
         self.network = network
         self.wanted = wanted
-        self.computed = 0
 
     def start(self, image: Float[torch.Tensor, "batch band y x"]) -> _Place[State]:
         return _Place(self.network.start(image), torch.arange(len(image)), 0)
 
     def step(self, state: _Place[State]) -> _Place[State]:
-        self.computed += len(state.tiles)
         return _Place(self.network.step(state.state), state.tiles, state.step + 1)
 
     def answer(self, state: _Place[State]) -> Float[torch.Tensor, "batch class y x"]:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch.nn import functional
 
 from terrazzo.data.augment.geometry import Resize
@@ -37,16 +36,14 @@ def _record(record: Auxiliary, seen: Size, size: Size) -> Auxiliary:
         return Resize.undo(enlarged(coarse, stride=stride, height=seen[0], width=seen[1]), size)
 
     if isinstance(record, Queries):
-        return replace(record, masks=tuple(_cells(whole(one, record.stride), record.stride) for one in record.masks))
+
+        def cells(coarse: torch.Tensor) -> torch.Tensor:
+            return functional.avg_pool2d(whole(coarse, record.stride), record.stride, ceil_mode=True)
+
+        return replace(record, masks=tuple(cells(one) for one in record.masks))
     if isinstance(record, DeepSupervision):
         pairs = zip(record.logits, record.strides, strict=True)
         logits = tuple(whole(one, stride) for one, stride in pairs)
         return replace(record, logits=logits, strides=(1,) * len(logits))
     halting = tuple(whole(one[:, None], record.stride)[:, 0] if one.ndim == 3 else one for one in record.halting)
     return replace(record, logits=tuple(whole(one, record.stride) for one in record.logits), halting=halting, stride=1)
-
-
-def _cells(image: Float[torch.Tensor, "batch query y x"], stride: int) -> Float[torch.Tensor, "batch query _y _x"]:
-    """Return the means over the cells of a stride; cells at the far edges repeat their last pixels."""
-    below, right = -image.shape[-2] % stride, -image.shape[-1] % stride
-    return functional.avg_pool2d(functional.pad(image, (0, right, 0, below), mode="replicate"), stride)
