@@ -16,19 +16,20 @@ def fitting(answers: frozenset[type]) -> str:
     >>> fitting(frozenset({Steps, DeepSupervision}))
     'sum, with terms deep_supervision and steps'
     """
-    parts = [" or ".join(_reading(frozenset({kind}))) for kind in sorted(answers, key=lambda kind: kind.__name__)]
     if not answers:
-        return " or ".join(_reading(answers))
+        return _reading(answers)
+    parts = [_reading(frozenset({kind})) for kind in sorted(answers, key=lambda kind: kind.__name__)]
     if not all(parts):
         return ""
     return parts[0] if len(parts) == 1 else f"sum, with terms {' and '.join(parts)}"
 
 
-def _reading(kinds: frozenset[type]) -> list[str]:
+def _reading(kinds: frozenset[type]) -> str:
     found: list[str] = []
     for name in LOSSES.names():
         record = LOSSES.find(name)
         needed = any(field.is_required() for field in record.model_fields.values())
         if not needed and issubclass(record, Loss) and record().reads == kinds:
             found.append(name)
-    return found
+    *others, last = found or [""]
+    return f"{', '.join(others)} or {last}" if others else last

@@ -76,7 +76,7 @@ class MadeUp:
                 said = (query + 1) % classes
             certain[:, query, said] = 2 * CONFIDENT * abs(sure or 0)
         if wrong and not self.fixed:
-            # It may be matched with any segment, so wrong for all of them is one that says "no object", and covers none.
+            # A query may be matched with any segment; wrong for all of them is one that says "no object" and is empty.
             masks = torch.full_like(masks, -CONFIDENT)
         if sure is None:
             certain, masks = noise(*certain.shape), masks + noise(*masks.shape)
