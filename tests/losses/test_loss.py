@@ -269,3 +269,25 @@ def test_a_field_takes_a_name_or_a_mapping():
     held = Holder.model_validate({"term": {"name": "sum", "terms": [{"loss": {"name": "focal", "gamma": 3}}]}})
     assert held.term.terms[0].loss == Focal(gamma=3)
     assert Holder.model_validate(held.model_dump()) == held
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@EACH
+def test_a_gpu_repeats_value_and_gradient(batch, record):
+    logits, target, ignored = batch(size=(33, 31))
+    torch.use_deterministic_algorithms(True)
+    try:
+        for output in _answers(record, logits):
+            found = []
+            for device in ("cuda", "cuda", "cpu"):
+                leaf = mapped(output, lambda one, to=device: one.detach().to(to).requires_grad_())
+                value = _measure(record, leaf, target.to(device), ignored.to(device))
+                found.append([value.detach(), *torch.autograd.grad(value, tensors(leaf), materialize_grads=True)])
+            assert all(torch.equal(one, two) for one, two in zip(found[0], found[1], strict=True))
+            # Points are drawn by the device's own generator.
+            if not isinstance(record, MaskLoss) or record.sampling != Sampling(points=150):
+                for one, two in zip(found[0], found[2], strict=True):
+                    torch.testing.assert_close(one.cpu(), two, rtol=1e-3, atol=1e-5)
+    finally:
+        torch.use_deterministic_algorithms(False)
