@@ -60,7 +60,8 @@ class HardnetEncoder(nn.Module):
             if index < depth - 1 or depth == DEPTH:
                 width = TRANSITIONS[index]
                 self.transitions.append(ConvLayer(block.width, width, kernel=1))
-        self.channels = (STEM[-1],) if depth == 0 else (*channels[: DEPTH - 1], *([width] * (depth == DEPTH)))
+        ends = [width] if depth in {0, DEPTH} else []
+        self.channels = (*channels[: DEPTH - 1], *ends)
         """Channels of each map."""
 
     def forward(
@@ -76,13 +77,11 @@ class HardnetEncoder(nn.Module):
     def _maps(
         self, image: Float[torch.Tensor, "batch _channel _y _x"]
     ) -> Iterator[Float[torch.Tensor, "batch _channel _y _x"]]:
-        if not len(self.blocks):
-            yield image
         for index, block in enumerate(self.blocks):
             image = block(functional.avg_pool2d(image, 2) if index else image)
-            if index < len(self.transitions):
-                if index < DEPTH - 1:
-                    yield image
-                image = self.transitions[index](image)
-            if index == len(self.blocks) - 1:
+            if index < DEPTH - 1:
                 yield image
+            if index < len(self.transitions):
+                image = self.transitions[index](image)
+        if len(self.blocks) in {0, DEPTH}:
+            yield image
