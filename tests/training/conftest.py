@@ -14,6 +14,8 @@ from lightning.fabric.plugins import MixedPrecision
 
 from terrazzo.data.prepared import Prepared
 from terrazzo.machine import Execution, MachineSettings
+from terrazzo.models.architecture import ARCHITECTURES, Architecture
+from terrazzo.record import load_plugin
 from terrazzo.training.checkpoint import Best
 from terrazzo.training.distributed import Processes, start
 from terrazzo.training.folder import RunFolder
@@ -81,3 +83,12 @@ def scaled() -> Processes:
     fabric = Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
     fabric.launch()
     return Processes(fabric, Execution("cpu", "float16", 1, 0))
+
+
+@pytest.fixture(scope="session")
+def frozen() -> type[Architecture]:
+    """frozen_network.py: settings of a tiny network whose features can be cached."""
+    load_plugin(Path(__file__).parent / "frozen_network.py")
+    found = ARCHITECTURES.find("tiny_frozen")
+    assert issubclass(found, Architecture)
+    return found

@@ -15,9 +15,9 @@ from terrazzo.phases.normalisation import expected_normalisation
 from terrazzo.progress import Listener, silent
 from terrazzo.training.cached_network import recipe_of
 from terrazzo.training.caching import Encoder, fill
-from terrazzo.training.distributed import Processes
+from terrazzo.training.distributed import Processes, started_together
 
-__all__ = ["cached_features", "features_of_bundle"]
+__all__ = ["cached_features", "features_before_training", "features_of_bundle"]
 
 
 def cached_features(
@@ -57,6 +57,25 @@ def cached_features(
     encoder = _encoder(config, network, processes)
     fill(cache, prepared, encoder, force=force, listener=listener)
     return cache
+
+
+def features_before_training(
+    config: RunConfig, prepared: Prepared, *, force: bool = False, listener: Listener = silent
+) -> FeatureCache | None:
+    """Return the whole feature cache, as `cached_features`, unless a launcher started this process as one of several.
+
+    Of these only one prepares, and the others would wait for it; training shares the work among all.
+
+    Args:
+        config: The configuration.
+        prepared: Its data.
+        force: Compute everything again.
+        listener: Receives progress.
+
+    Returns:
+        The cache; None where none is asked for, or it is left to training.
+    """
+    return None if started_together() else cached_features(config, prepared, force=force, listener=listener)
 
 
 def features_of_bundle(

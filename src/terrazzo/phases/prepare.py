@@ -10,10 +10,9 @@ from terrazzo.data.pictures.preview import write_previews
 from terrazzo.data.prepare import prepare_data
 from terrazzo.data.prepared import Prepared
 from terrazzo.logs import configure_logging
-from terrazzo.phases.features import cached_features
+from terrazzo.phases.features import features_before_training
 from terrazzo.phases.summary import PrepareSummary
 from terrazzo.progress import Listener, silent
-from terrazzo.training.distributed import started_together
 
 __all__ = ["describe", "prepare"]
 
@@ -47,9 +46,7 @@ def prepare(
     configure_logging(config.logging)
     begun = time.monotonic()
     prepared = prepare_data(config.data, config.prepare, force=force, listener=listener)
-    # Of several processes only one comes here; in training all of them share that work.
-    alone = not started_together()
-    features = cached_features(config, prepared, force=force, listener=listener) if alone else None
+    features = features_before_training(config, prepared, force=force, listener=listener)
     pictures = write_previews(
         prepared,
         config.augment,

@@ -14,7 +14,7 @@ from terrazzo.data.verify.results import VERIFY_FILE, Verified, inputs_of, load_
 from terrazzo.data.verify.set_aside import Move, set_aside
 from terrazzo.errors import TerrazzoError
 from terrazzo.logs import configure_logging
-from terrazzo.phases.features import cached_features
+from terrazzo.phases.features import features_before_training
 from terrazzo.phases.summary import Summary
 from terrazzo.progress import Listener, Progress, silent
 
@@ -122,7 +122,8 @@ def _told(finding: StoreFinding | FeatureFinding) -> Finding:
 def _prepare_again(config: RunConfig, listener: Listener) -> None:
     """Rebuild the index and compute missing features; what still hinders that is told above, so it is only noted."""
     try:
-        cached_features(config, prepare_data(config.data, config.prepare, listener=listener), listener=listener)
+        prepared = prepare_data(config.data, config.prepare, listener=listener)
+        features_before_training(config, prepared, listener=listener)
     except TerrazzoError as error:
         with Progress("rebuild the index", listener=listener) as progress:
             progress.note(f"not yet possible: {error}")

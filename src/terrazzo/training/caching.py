@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -26,14 +27,32 @@ from terrazzo.errors import ConfigError, ModelError, SpaceError
 from terrazzo.models.architecture import Cacheable, Network
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import locked, require_space, sweep, write_bytes
-from terrazzo.training.distributed import Processes
 from terrazzo.training.objective import MEMORY_FORMAT
 
-__all__ = ["Encoder", "fill"]
+__all__ = ["Crew", "Encoder", "fill"]
 
 HEADER_BYTES = 2**17
 """More than the header of a file takes."""
 TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@runtime_checkable
+class Crew(Protocol):
+    """Processes that share work, as one of them sees it."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, 0..world_size - 1."""
+        ...
+
+    @property
+    def world_size(self) -> int:
+        """How many there are."""
+        ...
+
+    def wait(self) -> None:
+        """Go on when all are here."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,12 +71,12 @@ class Encoder:
     device: torch.device
     batch_size: int
     workers: int = 0
-    processes: Processes | None = None
+    processes: Crew | None = None
 
     @property
     def first(self) -> bool:
         """Whether this process tells the listener and writes the index."""
-        return self.processes is None or self.processes.first
+        return self.processes is None or self.processes.rank == 0
 
     def dealt(self, shards: Sequence[Shard]) -> list[Shard]:
         """Return the files that this process writes."""

@@ -35,7 +35,7 @@ def test_every_entry_comes_back(tmp_path, dtype):
 def test_it_is_a_safetensors_file_that_others_can_read(tmp_path):
     entries = write(tmp_path / "a.safetensors")
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
-        assert file.metadata() == {"view": "hflip"}
+        assert file.metadata() == {"terrazzo": '{"view": "hflip"}'}
         assert torch.equal(file.get_slice("0007.00")[:], entries[7][0])
 
 

@@ -26,6 +26,7 @@ OPEN_SHARDS = 64
 HEADER_BYTES = 8
 LONGEST_HEADER = 100 * 2**20
 """What safetensors itself accepts."""
+METADATA_KEY = "terrazzo"
 TYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -34,7 +35,7 @@ def packed(entries: Sequence[Sequence[torch.Tensor]], described: Mapping[str, st
 
     Args:
         entries: For each patch its taps, each `channel y x`, float16 or bfloat16.
-        described: Goes into the file's metadata.
+        described: Goes into the file's metadata, as JSON.
     """
     tensors = {
         # Each with memory of its own, as safetensors asks.
@@ -42,7 +43,8 @@ def packed(entries: Sequence[Sequence[torch.Tensor]], described: Mapping[str, st
         for number, taps in enumerate(entries)
         for tap, values in enumerate(taps)
     }
-    content: bytes = save(tensors, dict(described))
+    # One key: safetensors writes several in no order, and equal features should be equal files.
+    content: bytes = save(tensors, {METADATA_KEY: json.dumps(dict(described), sort_keys=True)})
     return content
 
 
