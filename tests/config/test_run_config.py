@@ -181,3 +181,21 @@ def test_another_component_differs_by_its_keys():
     lines = config().differences(config(optimizer="sgd"))
     assert 'optimizer.name: "adamw" -> "sgd"' in lines
     assert "optimizer.momentum: absent -> 0.9" in lines
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"model": "trm"}, "ce reads logits alone, but model trm answers Steps: use steps; see docs/losses.md."),
+        ({"loss": "steps"}, "steps reads Steps, but model smp answers logits alone: use bootstrapped_ce, ce, ce_dice,"),
+        ({"model": "trm", "loss": "masks"}, "masks reads Queries, but model trm answers Steps: use steps;"),
+    ],
+)
+def test_a_loss_that_does_not_read_the_answers_is_refused_with_one_that_does(sections, message):
+    ((where, told),) = wrong(**sections)
+    assert where == ("loss",)
+    assert told.startswith(message)
+
+
+def test_a_loss_that_reads_the_answers_is_accepted():
+    assert config(model="trm", loss={"name": "steps", "loss": "ce_dice"}).loss.loss.name == "ce_dice"

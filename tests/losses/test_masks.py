@@ -249,8 +249,16 @@ def test_numbers_of_queries_that_do_not_fit_are_refused():
     with pytest.raises(ModelError, match="3 classes need 3 queries, not 5"):
         BCE(output, target, ignored)
     output, target, ignored = _case(queries=2)
-    with pytest.raises(ModelError, match="2 queries cannot be matched with 3 classes"):
+    with pytest.raises(
+        ModelError, match="2 queries cannot be matched with the 3 classes of one image; give the head more"
+    ):
         BCE(output, target, ignored)
+
+
+def test_queries_may_be_fewer_than_all_classes():
+    """MaskFormer has 100 for ADE20k's 150: no image holds as many."""
+    output, target, ignored = _case(queries=2)
+    assert BCE(output, target.clamp_max(1), ignored).isfinite()
 
 
 def test_masks_that_padding_was_left_on_are_refused():

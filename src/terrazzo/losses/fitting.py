@@ -27,9 +27,10 @@ def fitting(answers: frozenset[type]) -> str:
 def _reading(kinds: frozenset[type]) -> str:
     found: list[str] = []
     for name in LOSSES.names():
-        record = LOSSES.find(name)
-        needed = any(field.is_required() for field in record.model_fields.values())
-        if not needed and issubclass(record, Loss) and record().reads == kinds:
+        if any(field.is_required() for field in LOSSES.find(name).model_fields.values()):
+            continue
+        loss = LOSSES.create(name)
+        if isinstance(loss, Loss) and loss.reads == kinds:
             found.append(name)
     *others, last = found or [""]
     return f"{', '.join(others)} or {last}" if others else last

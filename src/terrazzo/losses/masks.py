@@ -1,12 +1,12 @@
 """The loss of a head of masks: each query's class and mask, against the segment that it is matched with."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int64
 from pydantic import model_validator
 from scipy.optimize import linear_sum_assignment
-from torch.nn import functional
 
 from terrazzo.errors import ModelError
 from terrazzo.losses.loss import Labels, Loss, NonNegative
@@ -17,6 +17,8 @@ from terrazzo.models.output import Output, Queries
 
 __all__ = ["MaskLoss"]
 
+Pairs = tuple[torch.Tensor, torch.Tensor]
+"""Queries, and the class of each."""
 WEIGHTS = {"bce": (2.0, 5.0, 5.0), "focal": (1.0, 20.0, 1.0)}
 """Weights of class, mask and dice: of Mask2Former, and of MaskFormer."""
 
@@ -86,21 +88,20 @@ class MaskLoss(Loss):
         classes = len(labels.weights)
         self._check(record, labels, classes)
         total = untouched(*record.classes, *record.masks)
-        counted = [image.flatten().nonzero()[:, 0] for image in labels.counted]
-        images = [number for number, pixels in enumerate(counted) if len(pixels)]
-        if not images:
+        counting = {number: image.flatten().nonzero()[:, 0] for number, image in enumerate(labels.counted)}
+        pixels = {number: places for number, places in counting.items() if len(places)}
+        if not pixels:
             return total
-        present = labels.one_hot().flatten(2).any(dim=2)
-        pixels = [counted[number] for number in images]
+        images, present = list(pixels), labels.one_hot().flatten(2).any(dim=2)
         if record.classes[0].shape[2] == classes:
             everyone = torch.arange(classes, device=present.device)
-            pairs = [[(everyone, everyone)] * len(images)] * len(record.classes)
+            pairs = [[(everyone, everyone)] * len(pixels)] * len(record.classes)
         else:
-            pairs = self._matched(record, labels, images, pixels)
+            pairs = self._matched(record, labels, pixels, present)
         for layer, matched in enumerate(pairs):
             factor = self.layer_weight if layer else 1.0
             entropy = self._entropy(record.classes[layer][images], matched, present[images], labels.weights)
-            shapes = self._shapes(record, layer, labels, list(zip(images, pixels, matched, strict=True)))
+            shapes = self._shapes(record, layer, labels, list(zip(images, pixels.values(), matched, strict=True)))
             total = total + factor * (self.factors[0] * entropy + shapes)
         return total
 
@@ -113,38 +114,41 @@ class MaskLoss(Loss):
                 f'loss {self.name}: without "no object", query c stands for class c, so {classes} classes need '
                 f"{classes} queries, not {queries}."
             )
-        if queries < classes:
-            raise ModelError(
-                f"loss {self.name}: {queries} queries cannot be matched with {classes} classes; give the head at least "
-                "one query a class."
-            )
 
     @torch.no_grad()
     def _matched(
-        self, record: Queries, labels: Labels, images: list[int], pixels: list[Int64[torch.Tensor, " _"]]
-    ) -> list[list[tuple[Int64[torch.Tensor, " pair"], Int64[torch.Tensor, " pair"]]]]:
+        self,
+        record: Queries,
+        labels: Labels,
+        pixels: Mapping[int, Int64[torch.Tensor, " _"]],
+        present: Bool[torch.Tensor, "batch class"],
+    ) -> list[list[Pairs]]:
         """Return, for each layer and image, which queries and which classes belong together."""
         costs: list[torch.Tensor] = []
-        width, classes = labels.index.shape[2], len(labels.weights)
-        for number, counted in zip(images, pixels, strict=True):
+        width, classes, device = labels.index.shape[2], len(labels.weights), labels.index.device
+        everyone = torch.arange(classes, device=device)[:, None]
+        for number, counted in pixels.items():
             points = self.sampling.even(counted, width) if self.sampling else points_of_pixels(counted, width)
-            truth = functional.one_hot(labels.index[number].flatten()[points.pixel], classes).T.float()
+            truth = (labels.index[number].flatten()[points.pixel] == everyone).float()
             for queries, masks in zip(record.classes, record.masks, strict=True):
                 logits = points.values(masks[number], record.stride)
                 probability = queries[number].softmax(dim=1)[:, :classes]
                 shapes = self._weighed(self.mask.pairwise(logits, truth), pairwise_dice(logits, truth))
                 costs.append(shapes - self.factors[0] * probability)
         # One transfer for all; what is no number is left to the loss itself, which training stops at.
-        tables = torch.stack(costs).nan_to_num(0.0, 0.0, 0.0).cpu().numpy()
-        held = labels.one_hot().flatten(2).any(dim=2).cpu().numpy()
-        layers = len(record.classes)
-        pairs: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in range(layers)]
-        for position, table in enumerate(tables):
-            segments = held[images[position // layers]].nonzero()[0]
-            rows, columns = linear_sum_assignment(table[:, segments])
-            device = labels.index.device
-            pair = (torch.from_numpy(rows).to(device), torch.from_numpy(segments[columns]).to(device))
-            pairs[position % layers].append(pair)
+        tables = iter(torch.stack(costs).nan_to_num(0.0, 0.0, 0.0).cpu().numpy())
+        pairs: list[list[Pairs]] = [[] for _ in record.classes]
+        for held in present[list(pixels)].cpu().numpy():
+            segments = held.nonzero()[0]
+            for matched in pairs:
+                table = next(tables)[:, segments]
+                if len(table) < len(segments):
+                    raise ModelError(
+                        f"loss {self.name}: {len(table)} queries cannot be matched with the {len(segments)} classes of "
+                        "one image; give the head more queries."
+                    )
+                rows, columns = linear_sum_assignment(table)
+                matched.append((torch.from_numpy(rows).to(device), torch.from_numpy(segments[columns]).to(device)))
         return pairs
 
     def _weighed(self, mask: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:
@@ -154,7 +158,7 @@ class MaskLoss(Loss):
     def _entropy(
         self,
         logits: Float32[torch.Tensor, "image query _"],
-        pairs: list[tuple[Int64[torch.Tensor, " _pair"], Int64[torch.Tensor, " _pair"]]],
+        pairs: list[Pairs],
         present: Bool[torch.Tensor, "image class"],
         weights: Float32[torch.Tensor, " class"],
     ) -> Float32[torch.Tensor, ""]:
@@ -175,7 +179,7 @@ class MaskLoss(Loss):
         record: Queries,
         layer: int,
         labels: Labels,
-        matched: list[tuple[int, Int64[torch.Tensor, " _"], tuple[torch.Tensor, torch.Tensor]]],
+        matched: list[tuple[int, Int64[torch.Tensor, " _"], Pairs]],
     ) -> Float32[torch.Tensor, ""]:
         """Return mask and dice terms of the pairs, over the weight of the segments."""
         width = labels.index.shape[2]
