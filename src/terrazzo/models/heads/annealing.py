@@ -15,9 +15,9 @@ class MaskAnnealing(torch.nn.Module):
     where it was.
 
     Source: tue-mps/pmt, image/configs/ade20k/semantic/pmt_l_512.yaml, whose first and last passes of each block these
-    shares are; Kerssies et al., EoMT, arXiv 2503.19108, section 3.3 (power 0.9).
-    Differs: in evaluation a block masks all queries while its probability is at least one half, and none later, where
-    the source draws at random.
+    shares are with 20,192 steps, rounded down; Kerssies et al., EoMT, arXiv 2503.19108, section 3.3 (power 0.9).
+    Differs: the first block's last pass would be 3,028 there and is 3,000; in evaluation a block masks all queries
+    while its probability is at least one half, and none later, where the source draws at random.
 
     Args:
         blocks: Number of blocks.

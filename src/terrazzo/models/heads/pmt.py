@@ -55,7 +55,7 @@ class PlainMaskTransformer(MaskHead):
     """Transformer blocks."""
     heads: PositiveInt | None = None
     """Attention heads; by default one for each 64 channels."""
-    annealing_steps: NonNegativeInt = 20_208
+    annealing_steps: NonNegativeInt = 20_192
     """Training passes, about the run's number of batches, over which masked attention fades out; 0: never masked."""
 
     def build(self, layout: FeatureLayout, *, bands: int, classes: int) -> "PlainMaskTransformerNetwork":
