@@ -8,6 +8,8 @@ from terrazzo.models.backbone_head import Composition
 from terrazzo.models.backbones.backbone import BACKBONES, Backbone
 from terrazzo.models.backbones.dinov3 import DinoV3Backbone
 from terrazzo.models.backbones.dinov3_vit import DinoV3Vit
+from terrazzo.models.heads.head import HEADS, Head
+from terrazzo.models.heads.linear import Linear
 from terrazzo.record import family
 
 __all__ = ["DinoV3"]
@@ -26,6 +28,8 @@ class DinoV3(Composition):
     """A head on a frozen DINOv3."""
     backbone: Annotated[Backbone, family(BACKBONES)] = DinoV3Vit()
     """`dinov3_vit` or `dinov3_convnext`."""
+    head: Annotated[Head, family(HEADS)] = Linear()
+    """Network that makes classes of the maps and of the image itself."""
 
     @field_validator("backbone")
     @classmethod

@@ -78,7 +78,8 @@ class DinoV3Network(BackboneNetwork):
             image: Normalised values; height and width are multiples of `layout.multiple`. Of more bands than three,
                 only those that stand for red, green and blue are seen.
         """
-        pixels = image[:, self._channels]
+        # Slices, not a list of positions: that would have to be sent to the device each time.
+        pixels = torch.stack([image[:, channel] for channel in self._channels], dim=1)
         if not self.frozen:
             return self._maps(pixels)
         with torch.no_grad():
