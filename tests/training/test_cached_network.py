@@ -39,6 +39,14 @@ def test_statistics_of_a_frozen_norm_matter_and_those_of_a_trained_one_do_not(fr
     assert frozen_weights(network) != before
 
 
+def test_a_network_that_forgot_what_is_trained_is_told_by_one_that_knows(frozen):
+    network = build(frozen())
+    before = frozen_weights(network)
+    network.requires_grad_(False)
+    assert frozen_weights(network) != before
+    assert frozen_weights(network, built=build(frozen(weights=1))) == before
+
+
 def test_weights_of_a_file_count_by_its_hash(frozen):
     networks = [build(frozen(weights=seed)) for seed in (0, 0, 1)]
     for network, digest in zip(networks, ("ab", "cd", "cd"), strict=True):

@@ -98,16 +98,39 @@ def features_of_bundle(
     if config.model.without_pretraining() != bundle.architecture:
         return None
     try:
-        cache = _cache(config, network, bundle.normalisation, prepared)
+        cache = _cache(config, network, bundle.normalisation, prepared, built=_as_built(bundle))
     except (ConfigError, ModelError):
         # The weights that the configuration names are no longer there, but the bundle has found them elsewhere.
         return None
     return cache if cache.ready else None
 
 
-def _cache(config: RunConfig, network: Network, normalisation: Normalisation, prepared: Prepared) -> FeatureCache:
+def _as_built(bundle: Bundle) -> Network:
+    """Return a bundle's network without its weights: nothing of the bundle's own is left to train."""
+    bands, classes = len(bundle.bands), len(bundle.classes)
+    with torch.random.fork_rng(devices=[]):
+        if bundle.backbone is not None:
+            return bundle.architecture.build_without_external(bands=bands, classes=classes)
+        return bundle.architecture.build(bands=bands, classes=classes)
+
+
+def _cache(
+    config: RunConfig,
+    network: Network,
+    normalisation: Normalisation,
+    prepared: Prepared,
+    *,
+    built: Network | None = None,
+) -> FeatureCache:
     settings = config.prepare
-    recipe = recipe_of(config.model, network, normalisation, dtype=settings.cache_dtype, views=settings.cache_views)
+    recipe = recipe_of(
+        config.model,
+        network,
+        normalisation,
+        dtype=settings.cache_dtype,
+        views=settings.cache_views,
+        built=built,
+    )
     return FeatureCache.of(prepared, recipe)
 
 

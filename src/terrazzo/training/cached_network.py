@@ -22,6 +22,7 @@ def recipe_of(
     *,
     dtype: StoredType,
     views: tuple[View, ...],
+    built: Network | None = None,
 ) -> FeatureRecipe:
     """Return what decides the features of a network.
 
@@ -31,6 +32,7 @@ def recipe_of(
         normalisation: What it sees.
         dtype: Type that features are kept in.
         views: Views of each training patch.
+        built: The same network as it was built, where this one no longer knows what is frozen, as that of a bundle.
 
     Raises:
         ConfigError: The network has no frozen part.
@@ -41,20 +43,25 @@ def recipe_of(
             f"prepare.cache: features needs a model with a frozen part, which {architecture.name} with these settings "
             "has not; set prepare.cache: none."
         )
-    return FeatureRecipe(key, frozen_weights(network), normalisation, dtype, views)
+    return FeatureRecipe(key, frozen_weights(network, built=built), normalisation, dtype, views)
 
 
-def frozen_weights(network: Network) -> str:
+def frozen_weights(network: Network, *, built: Network | None = None) -> str:
     """Return a hash of all that a network was built with and never changes: names, types, shapes and values.
 
     Weights of a file that is known by its SHA-256 are not hashed again.
+
+    Args:
+        network: Whose weights are hashed.
+        built: Says what of it is frozen; it says so itself if None.
     """
     digest = hashlib.sha256(identity(network).get("sha256", "").encode())
     prefix = network.external.prefix if network.external is not None else None
-    for place, module in network.named_modules():
-        parameters = dict(module.named_parameters(recurse=False))
-        if not parameters or any(parameter.requires_grad for parameter in parameters.values()):
+    for place, told in (built or network).named_modules():
+        module, trained = network.get_submodule(place), [one.requires_grad for one in told.parameters(recurse=False)]
+        if not trained or any(trained):
             continue
+        parameters = dict(module.named_parameters(recurse=False))
         # Statistics of a frozen norm are as much a part of it as its weights.
         for name, value in sorted({**parameters, **dict(module.named_buffers(recurse=False))}.items()):
             whole = f"{place}.{name}"
