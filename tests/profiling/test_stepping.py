@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from terrazzo.errors import ConfigError
-from terrazzo.models.architecture import ARCHITECTURES, Adaptive, Architecture, Network
+from terrazzo.models.architecture import ARCHITECTURES, Adaptive, Network
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.output import Output, Steps
 from terrazzo.profiling.counting import count_operations
-from terrazzo.profiling.stepping import StepCosts, rule_of, run_steps, step_costs
+from terrazzo.profiling.stepping import StepCosts, run_steps, step_costs
 
 
 class Counting(Network):
@@ -73,22 +73,13 @@ def test_parts_are_counted_by_hand() -> None:
     assert costs.encoder_share == ENCODER / (ENCODER + 4 * STEP)
 
 
-def test_the_first_and_last_step_are_read_off_a_network_that_names_none() -> None:
-    network = Counting()
-    assert isinstance(network, Adaptive)
-    rule = rule_of(Architecture(name="counting"), network, IMAGE)
-    assert rule is not None
-    assert (rule.first, rule.last) == (1, 4)
-    assert rule_of(Architecture(name="plain"), ARCHITECTURES.create("smp").build(bands=3, classes=2), IMAGE) is None
-
-
 @pytest.mark.parametrize("settings", [{}, {"pixel_act": True}, {"act": False}])
 @pytest.mark.parametrize("name", ["trm", "trm_deepglobe"])
 def test_the_formula_is_what_a_run_of_the_refiners_costs(name: str, settings: dict[str, bool]) -> None:
     record = ARCHITECTURES.create(name, width=16, t_min=2, t_max=4, **settings)
     network = record.build(bands=3, classes=5).eval()
     image = torch.zeros(1, 3, 32, 32)
-    rule = rule_of(record, network, image)
+    rule = record.halting_rule
     assert isinstance(network, Adaptive)
     assert rule is not None
     costs = step_costs(network, image, rule)
@@ -102,7 +93,7 @@ def test_system_1_is_not_counted_as_it_counts_itself() -> None:
     record = ARCHITECTURES.create("trm_deepglobe")
     network = record.build(bands=3, classes=6).eval()
     image = torch.zeros(1, 3, 256, 256)
-    rule = rule_of(record, network, image)
+    rule = record.halting_rule
     assert isinstance(network, Adaptive)
     assert rule is not None
     costs = step_costs(network, image, rule)

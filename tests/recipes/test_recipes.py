@@ -14,7 +14,8 @@ from terrazzo.data.synthetic import landscape
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch):
-    for name in ("CAMVID_ROOT", "DUBAI_ROOT"):
+    names = ("CAMVID_ROOT", "CITYSCAPES_ROOT", "DEEPGLOBE_ROOT", "DINOV3_WEIGHTS", "DUBAI_ROOT", "HARDNET_WEIGHTS")
+    for name in names:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -33,7 +34,8 @@ def test_recipes_keep_their_prepared_data_apart(name: str):
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_fetches_nothing(name: str):
-    assert load_config(name).model.model_dump()["weights"] is None
+    model = load_config(name).model
+    assert model == model.without_pretraining()
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -98,3 +100,33 @@ def test_the_demo_asks_for_the_landscapes_bands_and_ignored_value():
     assert data.bands == landscape.BAND_NAMES
     assert data.classes.ignore_values == (landscape.IGNORE,)
     assert len(data.classes) == 6
+
+
+def test_deepglobe_has_the_six_judged_classes(tmp_path: Path):
+    data = load_config("deepglobe-trm").data
+    assert " ".join(data.classes.names) == "urban agriculture rangeland forest water barren"
+    assert (data.patch.size, data.patch.step) == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value", "field"),
+    [
+        ("dinov3-geotiff", "DINOV3_WEIGHTS", "someone/dinov3@main", ("backbone", "weights")),
+        ("cityscapes-hardnet", "HARDNET_WEIGHTS", "hardnet_petite_base.safetensors", ("pretrain",)),
+    ],
+)
+def test_weights_are_what_the_variable_names(
+    name: str,
+    variable: str,
+    value: str,
+    field: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    given = str(tmp_path / value) if name.startswith("city") else value
+    (tmp_path / "hardnet_petite_base.safetensors").touch()
+    monkeypatch.setenv(variable, given)
+    found = load_config(name).model.model_dump(mode="json")
+    for key in field:
+        found = found[key]
+    assert found == given

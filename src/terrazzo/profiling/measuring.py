@@ -14,7 +14,7 @@ from terrazzo.models.fusing import fuse_batch_norms
 from terrazzo.models.halting import HaltingRule
 from terrazzo.profiling.counting import Operations, Parameters, count_operations, count_parameters
 from terrazzo.profiling.settings import ProfileSettings
-from terrazzo.profiling.stepping import StepCosts, rule_of, run_steps, step_costs
+from terrazzo.profiling.stepping import StepCosts, run_steps, step_costs
 from terrazzo.profiling.timing import Latency, peak_memory, time_calls
 from terrazzo.progress import Listener, Progress, silent
 
@@ -137,7 +137,7 @@ def measure(
     network.eval().requires_grad_(False)
     smallest = torch.zeros(1, bands, *min(settings.sizes))
     fused = fuse_batch_norms(network, smallest) if settings.fuse else 0
-    rule = rule_of(architecture, network, smallest)
+    rule = architecture.halting_rule
     steps = _steps(architecture, settings, rule)
     counted = tuple(_counted(network, torch.zeros(1, bands, *size), rule) for size in settings.sizes)
     work = {

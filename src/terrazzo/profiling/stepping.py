@@ -7,13 +7,11 @@ from jaxtyping import Float, Int64
 
 from terrazzo.errors import ConfigError
 from terrazzo.models.adaptive import Freezing, refine
-from terrazzo.models.architecture import Adaptive, Architecture, Network
+from terrazzo.models.architecture import Adaptive
 from terrazzo.models.halting import HaltingRule
-from terrazzo.models.output import Steps
-from terrazzo.models.refiner.settings import Refiner
 from terrazzo.profiling.counting import count_operations
 
-__all__ = ["StepCosts", "Stepper", "rule_of", "run_steps", "step_costs"]
+__all__ = ["StepCosts", "Stepper", "run_steps", "step_costs"]
 
 NEVER = 2.0
 """A threshold that no probability reaches."""
@@ -66,22 +64,6 @@ class StepCosts:
         0.393
         """
         return (1.0 - self.encoder_share) * (1.0 - steps / self.last)
-
-
-def rule_of(
-    architecture: Architecture, network: Network, image: Float[torch.Tensor, "batch band y x"]
-) -> HaltingRule | None:
-    """Return between which steps a network may stop; None where it does not answer in steps.
-
-    Of a network without a rule of its own it is the first and the last step that it answers.
-    """
-    if not isinstance(network, Adaptive):
-        return None
-    if isinstance(architecture, Refiner):
-        return architecture.halting_rule
-    with torch.inference_mode():
-        found = network(image).find(Steps)
-    return None if found is None else HaltingRule(threshold=0.5, first=1, last=len(found.logits))
 
 
 class Stepper:

@@ -9,6 +9,10 @@ from jaxtyping import Float
 from terrazzo.models.architecture import Adaptive, Architecture, Network
 from terrazzo.models.output import Output
 from terrazzo.testing.adaptive import check_adaptive
+from terrazzo.testing.export import check_export
+from terrazzo.testing.gradients import check_checkpointing, check_gradients, gradients
+from terrazzo.testing.outputs import check_output, near
+from terrazzo.testing.processes import check_processes
 from terrazzo.testing.verdict import require
 
 __all__ = ["check_architecture"]
@@ -21,19 +25,27 @@ def check_architecture(
     *,
     bands: Sequence[int] = (1, 3, 5),
     sizes: Sequence[tuple[int, int]] = ((64, 64), (65, 97), (1, 1)),
+    export: bool = True,
+    processes: bool = True,
 ) -> None:
     """Build an architecture for each number of bands and hold it to the contract of `Network`.
 
     The record is built as `record.without_pretraining()`, so nothing is fetched. Checked are: the record survives
-    dumping, the same seed builds the same weights, logits have the input's size and are finite, a batch answers as its
-    images do alone, evaluation repeats bit for bit, the input is left as it was, a batch of one trains and reaches
-    every trainable parameter with a gradient, weights survive saving and loading, bfloat16 autocast stays finite,
-    channels_last answers alike, and a network that answers in steps keeps what `check_adaptive` asks of it.
+    dumping; the same seed builds the same weights; logits have the input's size, auxiliary records are of the kinds in
+    `record.answers` and of the cells that their strides say, in evaluation and in training; all of it is finite; a
+    batch answers as its images do alone; evaluation repeats bit for bit; the input is left as it was; a batch of one
+    trains, and a gradient reaches every trainable parameter from logits or auxiliary records; activations that are
+    computed again give the same gradients, where the network can; weights survive saving and loading; bfloat16 autocast
+    stays finite; channels_last answers alike; `plain_parameters` names parameters; a network that answers in steps
+    keeps what `check_adaptive` asks of it; torch.export gives a program that answers alike; two processes that train
+    together come to the mean of their gradients.
 
     Args:
         record: The architecture.
         bands: Numbers of input channels to build it for.
-        sizes: Heights and widths to run; the first is the one for training and precision.
+        sizes: Heights and widths to run; the first is the one for training, precision and what follows.
+        export: Whether torch.export is tried, for the first number of bands.
+        processes: Whether two processes are, likewise; their server takes a few seconds to start once.
 
     Raises:
         AssertionError: A promise is broken.
@@ -50,8 +62,13 @@ def check_architecture(
             _check_training(record, network, count, (sizes[0], (1, 1)))
             _check_round_trip(record, network, _built(scratch, count, seed=1), count, sizes[0])
             _check_precision(record, network, count, sizes[0])
+            check_checkpointing(record, network, _images(2, count, sizes[0]))
             if isinstance(network, Adaptive):
                 check_adaptive(record, network, bands=count, size=sizes[0])
+            if export and count == bands[0]:
+                check_export(record, network, _images(2, count, sizes[0]))
+    if processes:
+        check_processes(scratch, bands=bands[0], classes=CLASSES, size=sizes[0])
 
 
 def _built(record: Architecture, bands: int, *, seed: int) -> Network:
@@ -73,6 +90,8 @@ def _answer(network: Network, images: Float[torch.Tensor, "batch band y x"]) -> 
 
 
 def _check_equal_weights(record: Architecture, network: Network, same: Network) -> None:
+    strangers = sorted(network.plain_parameters() - {name for name, _ in network.named_parameters()})
+    require(not strangers, record, f"plain_parameters names {strangers[:3]}, which are no parameters")
     other = same.state_dict()
     for name, value in network.state_dict().items():
         require(torch.equal(value, other[name]), record, f"one seed must build the same weights, but {name} differs")
@@ -85,40 +104,20 @@ def _check_answers(record: Architecture, network: Network, bands: int, sizes: Se
         network.eval()
         with torch.inference_mode():
             output = network(images)
-        require(isinstance(output, Output), record, f"forward must return an Output, not {type(output).__name__}")
+        check_output(record, output, answers=record.answers, shape=(2, CLASSES, *size), when="in evaluation")
         logits = output.logits
-        wanted = (2, CLASSES, *size)
-        require(tuple(logits.shape) == wanted, record, f"logits are {tuple(logits.shape)} where {wanted} was expected")
-        require(bool(logits.isfinite().all()), record, f"logits of images of {size} are not finite")
         require(torch.equal(images, before), record, "forward must not change its input")
         require(torch.equal(_answer(network, images), logits), record, f"evaluation of {size} must repeat bit for bit")
         alone = torch.cat([_answer(network, images[:1]), _answer(network, images[1:])])
-        require(_near(alone, logits), record, f"an image of {size} must be answered alike alone and in a batch")
+        require(near(alone, logits), record, f"an image of {size} must be answered alike alone and in a batch")
 
 
 def _check_training(record: Architecture, network: Network, bands: int, sizes: Sequence[tuple[int, int]]) -> None:
-    network.train()
     for size in sizes:
-        network.zero_grad(set_to_none=True)
-        said = _said(network(_images(1, bands, size)))
-        finite = all(bool(one.isfinite().all()) for one in said)
-        require(finite, record, f"a training batch of one image of {size} is not finite")
-        # Squared, so that no norm's constraint on its sum hides a gradient.
-        torch.autograd.backward([one.square().mean() for one in said])
-        trainable = {name: each.grad for name, each in network.named_parameters() if each.requires_grad}
-        missing = [name for name, gradient in trainable.items() if gradient is None]
-        require(not missing, record, f"no gradient reaches {len(missing)} trainable parameters, such as {missing[:3]}")
-        wild = [name for name, one in trainable.items() if one is not None and not one.isfinite().all()]
-        require(not wild, record, f"the gradient of {wild[:3]} is not finite for one image of {size}")
-        moved = any(one is not None and bool(one.any()) for one in trainable.values())
-        require(moved, record, "all gradients are zero")
+        output, found = gradients(network, _images(1, bands, size))
+        check_output(record, output, answers=record.answers, shape=(1, CLASSES, *size), when="in training")
+        check_gradients(record, found, size)
     network.zero_grad(set_to_none=True)
-
-
-def _said(output: Output) -> list[torch.Tensor]:
-    """Return every tensor of an answer, the auxiliary records' too: any of them may be what a loss reads."""
-    parts = [value for record in output.auxiliary for value in vars(record).values() if isinstance(value, tuple)]
-    return [output.logits, *(one for part in parts for one in part if isinstance(one, torch.Tensor))]
 
 
 def _check_round_trip(
@@ -144,10 +143,4 @@ def _check_precision(record: Architecture, network: Network, bands: int, size: t
         network.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     )
     network.to(memory_format=torch.contiguous_format)
-    require(_near(turned, exact), record, "channels_last must answer like the contiguous layout")
-
-
-def _near(one: Float[torch.Tensor, "*shape"], other: Float[torch.Tensor, "*shape"]) -> bool:
-    """Tell whether two answers differ by no more than float32 sums in another order do."""
-    scale = float(other.abs().max().clamp_min(1e-3))
-    return float((one - other).abs().max()) <= 1e-3 * scale
+    require(near(turned, exact), record, "channels_last must answer like the contiguous layout")
