@@ -121,6 +121,7 @@ def remains(folder: Path) -> dict[str, Any]:
 
     last = load_checkpoint(folder / "checkpoints" / "last.safetensors")
     tensors = {f"weights {name}": value.numpy().tobytes() for name, value in last.weights.items()}
+    tensors |= {f"average {name}": value.numpy().tobytes() for name, value in last.average.items()}
     tensors |= {f"optimiser {name}": value.numpy().tobytes() for name, value in last.optimizer.items()}
     with (folder / "log.csv").open(newline="") as file:
         rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]

@@ -37,13 +37,15 @@ IGNORE = 255
 class TinyNetwork(Network):
     """Two convolutions with a norm and dropout between them: what exact resume has to get right."""
 
-    def __init__(self, bands: int, classes: int, width: int, dropout: float) -> None:
+    def __init__(self, bands: int, classes: int, settings: "Tiny") -> None:
         super().__init__()
+        width = settings.width
         self.layers = torch.nn.Sequential(
             torch.nn.Conv2d(bands, width, 3, padding=1),
             torch.nn.BatchNorm2d(width),
             torch.nn.ReLU(),
-            torch.nn.Dropout2d(dropout),
+            torch.nn.Dropout2d(settings.dropout),
+            *(torch.nn.Conv2d(width, width, 3, padding=1) for _ in range(settings.hidden)),
             torch.nn.Conv2d(width, classes, 1),
         )
 
@@ -60,10 +62,12 @@ class Tiny(Architecture):
     """Channels between the convolutions."""
     dropout: float = 0.2
     """Share of those channels that is dropped in training."""
+    hidden: int = 0
+    """Further convolutions between them, whose matrices Muon moves."""
 
     def build(self, *, bands: int, classes: int) -> Network:
         """Return the network."""
-        return TinyNetwork(bands, classes, self.width, self.dropout)
+        return TinyNetwork(bands, classes, self)
 
 
 class OneLayerNetwork(Network):

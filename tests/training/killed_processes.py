@@ -1,5 +1,7 @@
 """Run by test_distributed_resume.py: starts trainings of two processes each, in which one may kill itself.
 
+They train by Muon, with a running mean of the weights and accumulated batches.
+
 Takes the prepared data and a JSON list of starts, each `[folder, loader workers of process 1, place]`, and prints how
 each process of each start ended, as JSON. A place is "rank:update:call", "rank:checkpoint:call", or empty. Processes
 are forks of this one, which has imported everything and computed nothing: a launcher would import it again for each.
@@ -28,8 +30,9 @@ def train(data: Path, folder: Path, workers: int, place: str) -> None:
     from terrazzo.machine import MachineSettings
     from terrazzo.training import checkpoint, loop
     from terrazzo.training.distributed import start
+    from terrazzo.training.muon import Muon
     from terrazzo.training.settings import TrainSettings
-    from tiny_training import tiny_job
+    from tiny_training import Tiny, tiny_job
 
     machine = MachineSettings(accelerator="cpu", precision="float32", threads=1, workers=workers)
     processes = start(machine)
@@ -39,7 +42,14 @@ def train(data: Path, folder: Path, workers: int, place: str) -> None:
         loop.update = deadly(loop.update, "after", int(call))
     if processes.rank == int(rank) and what == "checkpoint":
         checkpoint.save_file = deadly(checkpoint.save_file, "half", int(call))
-    job = tiny_job(folder, load_prepared(data)[0], settings=TrainSettings.model_validate(SETTINGS), machine=machine)
+    job = tiny_job(
+        folder,
+        load_prepared(data)[0],
+        architecture=Tiny(hidden=1),
+        optimizer=Muon(lr=3e-3),
+        settings=TrainSettings.model_validate(SETTINGS | {"ema": 0.9}),
+        machine=machine,
+    )
     loop.fit(job, processes=processes)
     torch.distributed.destroy_process_group()
 
@@ -75,7 +85,7 @@ def launch(data: Path, folder: Path, workers: int, place: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    for needed in ("kill_training", "terrazzo.training.loop", "tiny_training"):
+    for needed in ("kill_training", "terrazzo.training.loop", "timm.optim.muon", "tiny_training"):
         importlib.import_module(needed)
     starts = json.loads(sys.argv[2])
     ends = [launch(Path(sys.argv[1]), Path(folder), workers, place) for folder, workers, place in starts]

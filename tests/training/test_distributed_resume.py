@@ -33,3 +33,7 @@ def test_two_processes_of_which_one_is_killed_end_with_the_bits_of_an_undisturbe
     assert second[1] != 0
     expected, found = remains(whole), remains(folder)
     assert [part for part in expected if expected[part] != found[part]] == []
+    names = expected["checkpoint"]
+    assert "average layers.4.weight" in names
+    assert names["average layers.4.weight"] != names["weights layers.4.weight"]
+    assert any(name.endswith("momentum_buffer") for name in names)

@@ -68,3 +68,10 @@ def test_evaluation_knows_the_four_roles_only():
 def test_every_field_is_documented():
     for record in (TrainSettings, EvaluateSettings, Monitor):
         assert all(field.description for field in record.model_fields.values())
+
+
+def test_compiling_and_checkpointing_exclude_each_other():
+    with pytest.raises(ValidationError, match="exclude each other"):
+        TrainSettings(compile=True, gradient_checkpointing=True)
+    assert TrainSettings(compile=True).compile
+    assert TrainSettings(gradient_checkpointing=True).gradient_checkpointing

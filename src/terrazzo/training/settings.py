@@ -116,6 +116,15 @@ class TrainSettings(Record):
             raise ValueError(f"monitor.figure {self.monitor.figure!r} says nothing about a model; use val_miou")
         return self
 
+    @model_validator(mode="after")
+    def _compiled_or_checkpointed(self) -> "TrainSettings":
+        if self.compile and self.gradient_checkpointing:
+            raise ValueError(
+                "compile and gradient_checkpointing exclude each other, since a compiled pass cannot be run again in "
+                "parts; set one of them to false"
+            )
+        return self
+
     @property
     def epochs_to_run(self) -> int:
         """Epochs of this run, `debug` considered."""
