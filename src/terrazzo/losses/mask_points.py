@@ -42,6 +42,7 @@ class Points:
         flat = masks.flatten(1)
 
         def at(line: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+            """Return each mask's cell in a line, at a place."""
             return flat.gather(1, (line * width + place).expand(len(flat), -1))
 
         upper = at(above, left) * (1 - across) + at(above, right) * across
