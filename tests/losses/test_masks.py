@@ -216,6 +216,13 @@ def test_points_repeat_with_the_seed():
     assert values[0] == values[1] != values[2]
 
 
+def test_an_evaluation_looks_at_every_pixel():
+    output, target, ignored = _case()
+    with torch.inference_mode():
+        found = [MaskLoss(sampling=sampling)(output, target, ignored) for sampling in (Sampling(points=10), None)]
+    assert found[0] == found[1]
+
+
 def _fixed_by_hand(record, output, target, ignored):
     factors = (1, 20, 1) if record.mask.kind == "focal" else (2, 5, 5)
     queries = output.auxiliary[0]

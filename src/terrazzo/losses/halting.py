@@ -30,9 +30,8 @@ class Halting(Record):
     `last_gain` is for comparison with DeepGlobe-TRM alone: the tile's mIoU grew by at most `kappa` (0.002 there) since
     the step before, 0 before the first, so that it looks back, and growing worse reads "stop"; cells take their tile's.
 
-    Source: section "Halting targets" of the notes on adaptive computation: remaining gain is the risk that early exit
-        takes; consistency is that of Jazbec et al., Fast yet Safe, NeurIPS 2024. The weight 0.5: TRM
-        (Jolicoeur-Martineau, 2025).
+    Source: Jazbec et al., Fast yet Safe, NeurIPS 2024: the mean of what is left to gain is the performance risk of an
+        early exit, that of changed answers its consistency risk. The weight 0.5: TRM (Jolicoeur-Martineau, 2025).
     Differs: TRM's target is an answer right in every pixel, which never comes in segmentation. DeepGlobe-TRM has one
         target for a whole batch and adds up its steps.
     """

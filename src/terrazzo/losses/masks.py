@@ -56,7 +56,7 @@ class MaskLoss(Loss):
     layer_weight: NonNegative = 1.0
     """Factor of each earlier layer's answer beside the last one's 1."""
     sampling: Sampling | None = Sampling()
-    """Points at which masks are compared; null compares every pixel of the image."""
+    """Points at which masks are compared in training; null compares every pixel, as evaluation always does."""
 
     @model_validator(mode="after")
     def _weighs_something(self) -> "MaskLoss":
@@ -128,7 +128,8 @@ class MaskLoss(Loss):
         width, classes, device = labels.index.shape[2], len(labels.weights), labels.index.device
         everyone = torch.arange(classes, device=device)[:, None]
         for number, counted in pixels.items():
-            points = self.sampling.even(counted, width) if self.sampling else points_of_pixels(counted, width)
+            drawn = self._drawn
+            points = drawn.even(counted, width) if drawn else points_of_pixels(counted, width)
             truth = (labels.index[number].flatten()[points.pixel] == everyone).float()
             for queries, masks in zip(record.classes, record.masks, strict=True):
                 logits = points.values(masks[number], record.stride)
@@ -196,6 +197,11 @@ class MaskLoss(Loss):
             segments = segments + (weights * present).sum()
         return summed / torch.where(segments > 0, segments, 1.0)
 
+    @property
+    def _drawn(self) -> Sampling | None:
+        """How points are drawn now: an evaluation looks at every pixel, since its figures are to be facts."""
+        return None if torch.is_inference_mode_enabled() else self.sampling
+
     def _points(
         self,
         counted: Int64[torch.Tensor, " _"],
@@ -203,6 +209,5 @@ class MaskLoss(Loss):
         masks: Float32[torch.Tensor, "pair y x"],
         stride: int,
     ) -> Points:
-        if self.sampling is None:
-            return points_of_pixels(counted, width)
-        return self.sampling.uncertain(counted, width, masks, stride)
+        drawn = self._drawn
+        return drawn.uncertain(counted, width, masks, stride) if drawn else points_of_pixels(counted, width)
