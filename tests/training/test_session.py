@@ -3,11 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from terrazzo.errors import ConfigError, TrainingError
+from terrazzo.errors import ConfigError, ModelError, TrainingError
+from terrazzo.models.recomputed_blocks import RecomputedBlock
+from terrazzo.models.smp import Smp
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.muon import Muon
 from terrazzo.training.session import begin, opening, save
-from terrazzo.training.settings import Monitor
+from terrazzo.training.settings import Monitor, TrainSettings
 
 
 def test_the_seed_decides_the_first_weights(started, tiny, prepared, processes, tmp_path):
@@ -119,3 +121,15 @@ def test_a_checkpoint_of_another_network_is_refused(started, tiny, prepared, pro
     job = tiny.tiny_job(tmp_path / "run", prepared, architecture=tiny.Tiny(width=5))
     with pytest.raises(TrainingError, match=r"last\.safetensors does not fit the network"):
         begin(job, RunFolder(job.folder), processes)
+
+
+def test_activations_are_computed_again_where_that_is_asked_for(tiny, prepared, processes, tmp_path):
+    settings = TrainSettings(batch_size=4, gradient_checkpointing=True)
+    job = tiny.tiny_job(tmp_path / "run", prepared, settings=settings, architecture=Smp(encoder="resnet18"))
+    session = begin(job, RunFolder(job.folder), processes)
+    assert sum(isinstance(module, RecomputedBlock) for module in session.network.modules()) > 8
+
+
+def test_a_network_that_has_no_blocks_cannot_compute_them_again(started):
+    with pytest.raises(ModelError, match=r"set train\.gradient_checkpointing: false"):
+        started(gradient_checkpointing=True)
