@@ -36,6 +36,7 @@ def test_a_run_and_what_comes_after_it(project: Path, terrazzo: Callable[..., Re
     run, scene = project / "runs" / "tiny", project / "my dàta" / "images" / "test_0.tif"
     bundle = Bundle.load(run, backbone=weights)
     assert "DINOv3 License" in bundle.licence
+    assert "DINOv3 License" in (run / "log.txt").read_text(encoding="utf-8")
     # What the weights expect, not what the data has.
     assert bundle.normalisation.mean == pytest.approx((255 * 0.485, 255 * 0.456, 255 * 0.406))
     assert (run / "bundle.safetensors").stat().st_size < (weights / "model.safetensors").stat().st_size / 2

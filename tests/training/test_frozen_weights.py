@@ -107,6 +107,20 @@ def test_a_run_does_not_go_on_with_other_weights(job, dinov3_folder, monkeypatch
         fit(record)
 
 
+def test_weights_may_have_moved(job, dinov3_folder, tmp_path):
+    folder = dinov3_folder("a")
+    first = fit(job("run", folder))
+    moved = folder.rename(tmp_path / "moved")
+    again = fit(job("run", moved))
+    assert again.already_finished
+    assert again.steps == first.steps
+    assert str(moved) in (RunFolder(again.folder).config).read_text()
+    for other in (None, dinov3_folder("other", seed=1)):
+        with pytest.raises(TrainingError, match=r"(?s)holds another run.*model\.backbone\.weights"):
+            fit(job("run", other))
+    assert str(moved) in (RunFolder(again.folder).config).read_text()
+
+
 @pytest.mark.parametrize("unfreeze", [False, 2])
 def test_random_or_trained_backbones_are_kept_in_checkpoints(unfreeze, job, dinov3_folder):
     weights = dinov3_folder() if unfreeze else None

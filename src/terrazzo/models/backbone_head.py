@@ -57,15 +57,19 @@ class BackboneHeadNetwork(Network):
         return frozenset(f"{part}.{name}" for part, names in parts.items() for name in names)
 
     def checkpoint_gradients(self) -> None:
-        """Compute activations again in the backward pass, in the backbone, or in the head where that is all there is.
+        """Compute activations again in the backward pass, in the backbone, the head, or both.
 
         Raises:
-            ModelError: Neither has a way to do so.
+            ModelError: Neither has a way to do so, or a frozen backbone no need and the head no way.
         """
-        if self.backbone.frozen:
-            self.head.checkpoint_gradients()
-        else:
-            self.backbone.checkpoint_gradients()
+        refusals: list[ModelError] = []
+        for part in (self.backbone, self.head):
+            try:
+                part.checkpoint_gradients()
+            except ModelError as error:
+                refusals.append(error)
+        if len(refusals) == 2:
+            raise refusals[1] if self.backbone.frozen else refusals[0]
 
     def _lean(self) -> None:
         external = self.backbone.external

@@ -1,7 +1,7 @@
 """The run folder: where things lie in it, who may write into it, and which configuration it belongs to."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,12 @@ class RunFolder:
                 sweep(folder)
             yield
 
-    def claim(self, config: Mapping[str, Any]) -> None:
+    def claim(self, config: Mapping[str, Any], *, free: Sequence[str] = ()) -> None:
         """Write the configuration, or check it against the one this folder was begun with.
+
+        Args:
+            config: The resolved configuration.
+            free: Further settings, by dotted name, that may differ, since their content is checked elsewhere.
 
         Raises:
             TrainingError: The folder holds another run; the message shows the difference.
@@ -105,7 +109,7 @@ class RunFolder:
         if self.config.is_file():
             stored = yaml.safe_load(self.config.read_text(encoding="utf-8")) or {}
             found = differences(stored, config)
-            refused = [line for key, line in found.items() if not _is_free(key)]
+            refused = [line for key, line in found.items() if not _is_free(key, free)]
             if refused and self.last.is_file():
                 raise TrainingError(
                     f"{self.path} holds another run; give this one another name, or remove that folder. "
@@ -134,8 +138,8 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str
     return lines
 
 
-def _is_free(key: str) -> bool:
-    return any(key == part or key.startswith(f"{part}.") for part in FREE)
+def _is_free(key: str, free: Sequence[str]) -> bool:
+    return any(key == part or key.startswith(f"{part}.") for part in (*FREE, *free))
 
 
 def _plain(value: object) -> object:

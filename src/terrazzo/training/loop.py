@@ -17,6 +17,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from terrazzo.data.dataset import PatchDataset, loader
 from terrazzo.data.sample import Batch, PatchKey
 from terrazzo.errors import TrainingError
+from terrazzo.models.weight_files import weights_sha256
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, write_json
 from terrazzo.training.checkpoint import read_state
@@ -63,7 +64,7 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
     folder, settings = RunFolder(job.folder), job.settings
     with folder.held() if processes.first else contextlib.nullcontext():
         if processes.first:
-            folder.claim(job.described)
+            folder.claim(job.described, free=_moved(job, folder))
         processes.wait()
         if folder.last.is_file() and read_state(folder.last).finished:
             return _already_finished(job, folder, processes, told)
@@ -93,6 +94,15 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
         if session.events is not None:
             session.events.close()
         return summary(job, folder, session.state, resumed=session.resumed)
+
+
+def _moved(job: TrainingJob, folder: RunFolder) -> tuple[str, ...]:
+    """Return the setting that names frozen weights, where these are the run's, wherever they lie by now."""
+    path = job.architecture.external_path()
+    if path is None or not folder.last.is_file():
+        return ()
+    same = read_state(folder.last).external.get("sha256") == weights_sha256(path)
+    return ("model.backbone.weights",) if same else ()
 
 
 def _already_finished(job: TrainingJob, folder: RunFolder, processes: Processes, listener: Listener) -> TrainSummary:

@@ -1,6 +1,7 @@
 """DINOv3's transformers: the taps are the published ones, frozen is frozen, weights get in by name or not at all."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -324,6 +325,12 @@ def test_the_key_of_features_holds_all_that_decides_them(dinov3_folder):
 def test_wrong_settings_are_refused(settings, said):
     with pytest.raises(ValidationError, match=said):
         DinoV3Vit(**settings)
+
+
+def test_without_the_library_its_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ModelError, match=r'install "terrazzo\[dinov3\]"'):
+        DinoV3Vit(size=TINY).build(bands=3)
 
 
 def test_external_path_is_where_frozen_weights_lie(dinov3_folder):
