@@ -9,7 +9,7 @@ from terrazzo.data.verify.settings import VerifySettings
 def test_everything_is_looked_for_by_default() -> None:
     settings = VerifySettings()
     assert (settings.enable, settings.workers, settings.accept) == (True, 0, ())
-    assert len(settings.checks) == 7
+    assert len(settings.checks) == 8
     assert all(field.description for field in VerifySettings.model_fields.values())
 
 
