@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -328,7 +329,14 @@ def test_wrong_settings_are_refused(settings, said):
 
 
 def test_without_the_library_its_extra_is_named(monkeypatch):
+    def version(name):
+        if name == "transformers":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
     monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.setattr("terrazzo.models.backbones.dinov3.version", version)
+    assert DinoV3Vit(size=TINY).feature_key()["weights"].endswith("transformers missing")
     with pytest.raises(ModelError, match=r'install "terrazzo\[dinov3\]"'):
         DinoV3Vit(size=TINY).build(bands=3)
 

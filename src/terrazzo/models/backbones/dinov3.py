@@ -9,7 +9,7 @@ Source: O. Simeoni et al., DINOv3, arXiv 2508.10104; github.com/facebookresearch
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -196,7 +196,12 @@ class DinoV3Backbone(Backbone):
 
 def _random_weights(seed: int) -> str:
     """Say what random weights depend on."""
-    return f"random, seed {seed}, torch {version('torch')}, transformers {version('transformers')}"
+    try:
+        library = version("transformers")
+    except PackageNotFoundError:
+        # Whether features can be cached is asked before anything is built, which will name what is missing.
+        library = "missing"
+    return f"random, seed {seed}, torch {version('torch')}, transformers {library}"
 
 
 def _channels(rgb: Sequence[int] | None, bands: int) -> list[int]:
