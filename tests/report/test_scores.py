@@ -48,6 +48,13 @@ def test_the_figures_of_a_split_stand_in_a_line(parse: Parse, images: int, told:
     assert "1 234 labelled pixels, each counted once" in page.text
 
 
+def test_steps_are_told_where_there_are_some(parse: Parse) -> None:
+    text = parse(scores_section(evaluated(miou=0.5, miou_by_step=[0.25, None, 0.5], avg_steps=1.75))).text
+    assert "mIoU of each step: 0.250, absent, 0.500 · the halting rule needs 1.75 steps on average" in text
+    assert "needs" not in parse(scores_section(evaluated(miou_by_step=[0.25]))).text
+    assert "each step" not in parse(scores_section(evaluated(miou=0.5, miou_by_step=[], avg_steps=None))).text
+
+
 def test_figures_that_do_not_apply_are_left_out(parse: Parse) -> None:
     text = parse(scores_section(evaluated(miou=0.5))).text
     assert "foreground" not in text

@@ -59,6 +59,7 @@ class SplitFacts:
         classes: Classes with their scores, in order.
         absent: Classes neither labelled nor predicted.
         confusion: Pixels, rows label, columns prediction; None where no whole matrix of these classes was written.
+        miou_by_step: mIoU of each step, of a network that answers in steps.
     """
 
     split: str
@@ -66,6 +67,7 @@ class SplitFacts:
     classes: tuple[ClassFacts, ...]
     absent: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...] | None
+    miou_by_step: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ def split_facts(split: str, content: Mapping[str, Any]) -> SplitFacts:
         "loss",
         "images",
         "pixels",
+        "avg_steps",
     )
     return SplitFacts(
         split=split,
@@ -189,6 +192,7 @@ def split_facts(split: str, content: Mapping[str, Any]) -> SplitFacts:
         classes=classes,
         absent=_texts(content.get("absent")),
         confusion=_matrix(content.get("confusion"), len(classes)),
+        miou_by_step=tuple(number(value) for value in _sequence(content.get("miou_by_step"))),
     )
 
 

@@ -34,6 +34,8 @@ def scores_section(run: RunContents) -> Markup:
 def _split(evaluated: Evaluated) -> Markup:
     facts = evaluated.facts
     parts = [tag("h3", facts.split), tag("p", _sentence(facts), class_="note")]
+    if facts.miou_by_step:
+        parts.append(tag("p", _steps(facts), class_="note"))
     if facts.absent:
         parts.append(
             tag("p", f"Neither labelled nor predicted, so left out of means: {', '.join(facts.absent)}.", class_="note")
@@ -69,6 +71,13 @@ def _sentence(facts: SplitFacts) -> str:
         told.append(f"{quantity(figures.get('images'))} image{'' if figures.get('images') == 1 else 's'}")
     told.append(f"{quantity(figures.get('pixels'))} labelled pixels, each counted once")
     return " · ".join(told)
+
+
+def _steps(facts: SplitFacts) -> str:
+    """Return what each step of a network that answers in steps reached, in a line."""
+    told = f"mIoU of each step: {', '.join(score(value) for value in facts.miou_by_step)}"
+    needed = facts.figures.get("avg_steps")
+    return told if needed is None else f"{told} · the halting rule needs {needed:.2f} steps on average"
 
 
 def _class_table(facts: SplitFacts) -> Markup:
