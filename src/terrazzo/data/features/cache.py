@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.features.index import INDEX_FILE, FeatureIndex, StoredShard, load_index, stored
@@ -108,7 +109,9 @@ class FeatureCache:
         """Return whether these patches are part of it as evaluation sees them: as they are, never padded."""
         return all((row, "identity", False) in self._places for row in rows)
 
-    def read(self, row: int, view: View = "identity", *, padded: bool = False) -> tuple[torch.Tensor, ...]:
+    def read(
+        self, row: int, view: View = "identity", *, padded: bool = False
+    ) -> tuple[Float[torch.Tensor, "_channel _y _x"], ...]:
         """Return the features of a patch, each `channel y x`.
 
         Args:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
 from safetensors.torch import save
 
 from terrazzo.data.open_files import file_state
@@ -30,7 +31,7 @@ METADATA_KEY = "terrazzo"
 TYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def packed(entries: Sequence[Sequence[torch.Tensor]], described: Mapping[str, str]) -> bytes:
+def packed(entries: Sequence[Sequence[Float[torch.Tensor, "_channel _y _x"]]], described: Mapping[str, str]) -> bytes:
     """Return the bytes of a file.
 
     Args:
@@ -85,7 +86,7 @@ class ShardFile:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def read(self, number: int) -> tuple[torch.Tensor, ...]:
+    def read(self, number: int) -> tuple[Float[torch.Tensor, "_channel _y _x"], ...]:
         """Return the taps of an entry, each `channel y x`.
 
         Raises:
@@ -107,7 +108,7 @@ class ShardFile:
         self._begin = HEADER_BYTES + length
         return header
 
-    def _bytes(self, begin: int, count: int) -> torch.Tensor:
+    def _bytes(self, begin: int, count: int) -> UInt8[torch.Tensor, " byte"]:
         content = torch.empty(count, dtype=torch.uint8)
         room = content.numpy().data
         done = 0

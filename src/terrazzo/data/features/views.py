@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
+from jaxtyping import Shaped
 
 from terrazzo.data.augment.geometry import Dihedral, HorizontalFlip, VerticalFlip, symmetry
 from terrazzo.data.augment.sets import Augmentation
@@ -38,7 +39,7 @@ def ordered(views: Iterable[View]) -> tuple[View, ...]:
     return tuple(view for view in VIEWS if view in chosen)
 
 
-def viewed(pixels: torch.Tensor, view: View) -> torch.Tensor:
+def viewed(pixels: Shaped[torch.Tensor, "*lead y x"], view: View) -> Shaped[torch.Tensor, "*lead _y _x"]:
     """Return a view of pixels, over their last two axes (y, x)."""
     return symmetry(pixels, VIEWS[view])
 
@@ -86,7 +87,7 @@ def drawable(augmentation: Augmentation) -> tuple[View, ...] | None:
     return ordered(reached)
 
 
-def _seen(marks: torch.Tensor) -> View:
+def _seen(marks: Shaped[torch.Tensor, "2 2"]) -> View:
     return _BY_MARKS[tuple(marks.flatten().tolist())]
 
 
