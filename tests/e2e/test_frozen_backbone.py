@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import rasterio
 from click.testing import Result
+from safetensors.torch import load_file, save_file
 
 from terrazzo.bundle import Bundle
 
@@ -30,6 +31,7 @@ def weights(project: Path, dinov3_folder: Callable[..., Path]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_and_what_comes_after_it(project: Path, terrazzo: Callable[..., Result], weights: Path) -> None:
     done = terrazzo("run")
     assert done.exit_code == 0, done.output
@@ -82,3 +84,20 @@ def test_weights_of_another_size_are_refused_by_name(
     assert refused.exit_code != 0
     assert "set `size` to that of the weights" in " ".join(refused.stderr.split())
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+def test_cached_maps_of_weights_of_a_file(project: Path, terrazzo: Callable[..., Result], weights: Path) -> None:
+    settings = ("prepare.cache=features", "augment=none")
+    done = terrazzo("train", *settings)
+    assert done.exit_code == 0, done.output
+    assert terrazzo("evaluate", "runs/tiny").exit_code == 0
+    # The cache is of these weights: others in their place are not read from it.
+    file = weights / "model.safetensors"
+    tensors = load_file(file)
+    tensors["norm.bias"] += 1
+    save_file(tensors, file)
+    again = terrazzo("train", *settings, "name=other")
+    assert again.exit_code == 0, again.output
+    one, other = (Bundle.backbone_of(project / "runs" / name) for name in ("tiny", "other"))
+    assert one != other
