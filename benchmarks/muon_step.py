@@ -68,7 +68,8 @@ class Stepper:
             ):
                 output = self.network(image)
             self.loss(output.floating(), target, ignored).backward()
-            clip_grad_norm_(self.network.parameters(), 1.0)
+            # Waits for the device, as the training loop does to see whether gradients are finite.
+            float(clip_grad_norm_(self.network.parameters(), 1.0))
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         self._wait()

@@ -85,7 +85,7 @@ def launch(data: Path, folder: Path, workers: int, place: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    for needed in ("kill_training", "terrazzo.training.loop", "timm.optim.muon", "tiny_training"):
+    for needed in ("kill_training", "terrazzo.training.loop", "tiny_training"):
         importlib.import_module(needed)
     starts = json.loads(sys.argv[2])
     ends = [launch(Path(sys.argv[1]), Path(folder), workers, place) for folder, workers, place in starts]

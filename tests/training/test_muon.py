@@ -58,7 +58,7 @@ def groups_by_half(optimizer: torch.optim.Optimizer) -> dict[bool, set[int]]:
     """Ids of the parameters of Muon's half (False) and AdamW's (True)."""
     halves: dict[bool, set[int]] = {False: set(), True: set()}
     for group in optimizer.param_groups:
-        halves[group["use_fallback"]] |= {id(parameter) for parameter in group["params"]}
+        halves[not group["matrices"]] |= {id(parameter) for parameter in group["params"]}
     return halves
 
 
@@ -153,7 +153,7 @@ def test_schedules_move_the_rate_of_both_halves_and_nothing_else(sample):
     optimizer = Muon(lr=0.02, adamw_lr=0.001).build(sample)
     before = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     assert set_rate(optimizer, 0.5) == 0.01
-    rates = {group["use_fallback"]: group["lr"] for group in optimizer.param_groups}
+    rates = {not group["matrices"]: group["lr"] for group in optimizer.param_groups}
     assert rates == {False: 0.01, True: 0.0005}
     for group, old in zip(optimizer.param_groups, before, strict=True):
         changed = {key for key in old if group[key] != old[key]}

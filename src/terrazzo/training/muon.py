@@ -9,14 +9,13 @@ from torch.nn.modules.conv import _ConvNd
 
 from terrazzo.models.architecture import Network
 from terrazzo.training.optim import Beta, NotNegative, Optimizer, Positive
+from terrazzo.training.orthogonal_momentum import OrthogonalMomentum
 from terrazzo.training.rates import parameter_groups
 
 __all__ = ["Muon", "reasons"]
 
 SMALLEST = 4
 """A matrix with fewer rows or columns has next to nothing to make orthogonal."""
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the Newton-Schulz iteration, as published."""
 
 
 class Muon(Optimizer):
@@ -28,9 +27,9 @@ class Muon(Optimizer):
     Both halves are groups of one optimiser: gradients are cleared, scaled, clipped and scheduled alike.
 
     Source: Jordan et al. 2024, Muon, github.com/KellerJordan/Muon; Liu et al. 2025, Muon is scalable for LLM training
-    (arXiv 2502.16982), equation 4, for `match_rms_adamw`; timm.optim.Muon computes it.
+    (arXiv 2502.16982), equation 4, for `match_rms_adamw`.
     Differs: momentum is a running mean (as in torch and timm), which the normalisation makes the same; `original`
-    scales a convolution by its flattened shape, not by its kernel; a transposed convolution's rows are its inputs.
+    scales a convolution by its flattened shape, not by its kernel, and a transposed one by outputs over inputs.
     """
 
     name: Literal["muon"] = "muon"
@@ -55,33 +54,28 @@ class Muon(Optimizer):
     """Added to AdamW's denominator."""
 
     def build(self, network: torch.nn.Module) -> torch.optim.Optimizer:
-        """Return timm's Muon, its groups divided by us.
+        """Return the optimiser, its groups divided.
 
         Raises:
             ConfigError: `rates` or `layer_decay` name what the network does not have, or nothing is left to train.
         """
-        from timm.optim.muon import Muon as MuonWithAdamW
-
         parameters, factors = self.trained(network)
         plain = reasons(network)
-        halves = {
-            half: {name: value for name, value in parameters.items() if (name in plain) == half}
-            for half in (False, True)
-        }
-        groups = self._half(halves[False], factors, lr=self.lr, settings={"use_fallback": False})
-        # With the look-ahead timm would take NAdamW for the rest.
-        adamw = {"use_fallback": True, "nesterov": False, "betas": self.adamw_betas, "eps": self.adamw_eps}
-        groups += self._half(halves[True], factors, lr=self.adamw_lr or self.lr, settings=adamw)
-        optimizer: torch.optim.Optimizer = MuonWithAdamW(
-            groups,
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            ns_steps=self.ns_steps,
-            ns_coefficients=COEFFICIENTS,
-            adjust_lr_fn=self.adjust,
-        )
-        return optimizer
+        outputs_last = _outputs_last(network)
+        groups = []
+        for transposed in (False, True):
+            matrices = {
+                name: parameter
+                for name, parameter in parameters.items()
+                if name not in plain and (name in outputs_last) == transposed
+            }
+            settings: dict[str, object] = {"matrices": True, "transposed": transposed, "momentum": self.momentum}
+            settings |= {"nesterov": self.nesterov, "adjust": self.adjust, "ns_steps": self.ns_steps}
+            groups += self._part(matrices, factors, lr=self.lr, settings=settings)
+        rest = {name: parameter for name, parameter in parameters.items() if name in plain}
+        settings = {"matrices": False, "betas": self.adamw_betas, "eps": self.adamw_eps}
+        groups += self._part(rest, factors, lr=self.adamw_lr or self.lr, settings=settings)
+        return OrthogonalMomentum(groups)
 
     def explain(self, network: torch.nn.Module) -> str:
         """Say which parameters are whose: numbers and an example each."""
@@ -96,7 +90,7 @@ class Muon(Optimizer):
         rates = super().explain(network)
         return "; ".join([*parts, rates] if rates else parts)
 
-    def _half(
+    def _part(
         self,
         parameters: Mapping[str, torch.nn.Parameter],
         factors: Mapping[str, float],
@@ -130,6 +124,12 @@ def reasons(network: torch.nn.Module) -> dict[str, str]:
         if reason:
             found[name] = reason
     return found
+
+
+def _outputs_last(network: torch.nn.Module) -> set[str]:
+    """Return the names of weights whose first axis is their inputs: those of transposed convolutions."""
+    modules = {name: module for name, module in network.named_modules() if isinstance(module, _ConvNd)}
+    return {f"{name}.weight" if name else "weight" for name, module in modules.items() if module.transposed}
 
 
 def _plain(parameter: torch.nn.Parameter, owner: torch.nn.Module, bands: int | None) -> str:
