@@ -48,7 +48,10 @@ def test_right_values_become_a_configuration():
         ("logging: {zzz: 1}", "logging.zzz: unknown key. Known here: level, timestamps, file."),
         ("optimizer: {name: sgd, momentun: 0.9}", 'optimizer.momentun: unknown key. Did you mean "momentum"?'),
         ("optimizer: {name: sgd, momentum: 1}", "optimizer.momentum: expected less than 1, got 1."),
-        ("optimizer: {lr: 1}", "optimizer: expected a name or a mapping with `name`; names are adam, adamw, muon, sgd."),
+        (
+            "optimizer: {lr: 1}",
+            "optimizer: expected a name or a mapping with `name`; names are adam, adamw, muon, sgd.",
+        ),
         ("evaluate: {splits: val}", 'evaluate.splits: expected a list, got "val".'),
         ("augment: mild", "augment: expected 'none', 'safe', 'light', 'medium', 'hard' or 'dihedral', got \"mild\"."),
         ("machine: {devices: x}", "machine.devices: expected a whole number or 'auto', got \"x\"."),
