@@ -11,7 +11,7 @@ import torch
 from terrazzo.errors import ConfigError
 from terrazzo.losses import CrossEntropy
 from terrazzo.machine import MachineSettings
-from terrazzo.training.distributed import Processes, start
+from terrazzo.training.distributed import Processes, start, started_together
 from terrazzo.training.evaluation import Examination, evaluate_split
 
 
@@ -61,3 +61,22 @@ def test_two_processes_count_as_one(tiny, prepared, processes: Processes, tmp_pa
     assert found["equal_weights"]
     assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 3
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, False),
+        ({"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "2"}, True),
+        ({"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "1"}, False),
+        ({"WORLD_SIZE": "2"}, False),
+        ({"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train"}, True),
+        ({"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}, False),
+    ],
+)
+def test_a_launcher_is_seen(given, expected, monkeypatch):
+    for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_JOB_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert started_together() is expected

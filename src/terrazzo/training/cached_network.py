@@ -67,7 +67,7 @@ def frozen_weights(network: Network, *, built: Network | None = None) -> str:
             whole = f"{place}.{name}"
             if prefix is None or not whole.startswith(prefix):
                 digest.update(f"{whole} {value.dtype} {tuple(value.shape)}".encode())
-                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
