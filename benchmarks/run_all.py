@@ -13,7 +13,20 @@ import time
 from pathlib import Path
 
 QUICK = ("startup.py", "train_overhead.py", "demo_forest.py", "kill_training.py")
-LONG = ("prepare.py", "patches.py", "dubai.py", "label_memory.py", "predict_memory.py", "camvid.py")
+LONG = (
+    "prepare.py",
+    "patches.py",
+    "verify.py",
+    "overfit.py",
+    "muon_step.py",
+    "feature_cache.py",
+    "dubai.py",
+    "label_memory.py",
+    "predict_memory.py",
+    "refiner_depth.py",
+    "camvid_hardnet.py",
+    "camvid.py",
+)
 
 
 def main() -> int:
