@@ -24,6 +24,9 @@ from terrazzo.training.settings import TrainSettings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
+collect_ignore = ["frozen_network.py", "killed_filling.py"]
+"""Scripts and plug-ins: to import them registers a network under another module's name."""
+
 
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:

@@ -214,6 +214,6 @@ def test_a_transform_without_apply_says_so():
         Nothing(probability=1.0)(random_sample(2, 2, 1, 255), generator(), 255)
 
 
-def test_a_sample_has_no_other_pixels_than_these_three():
-    """`same` above compares all that a transform may change."""
-    assert [field.name for field in fields(Sample)] == ["image", "target", "valid", "row", "core"]
+def test_a_sample_has_no_other_pixels_than_these():
+    """`same` above compares all that a transform may change; `with_pixels` drops features of other pixels."""
+    assert [field.name for field in fields(Sample)] == ["image", "target", "valid", "row", "core", "features"]

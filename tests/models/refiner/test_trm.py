@@ -40,7 +40,10 @@ def pictures(batch: int = 2, height: int = 24, width: int = 32) -> torch.Tensor:
     ],
 )
 def test_it_conforms(settings):
-    check_architecture(Trm(**{**SMALL, **settings}), bands=(4,), sizes=((16, 24), (9, 17), (1, 1)))
+    # To export and to train in two processes takes longer than all else: once is enough.
+    whole = not settings
+    record = Trm(**{**SMALL, **settings})
+    check_architecture(record, bands=(4,), sizes=((16, 24), (9, 17), (1, 1)), export=whole, processes=whole)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,8 @@ def test_it_conforms(settings):
     ids=["smp", "dinov3"],
 )
 def test_any_backbone_gives_the_features(backbone):
-    check_architecture(Trm(width=8, t_max=2, backbone=backbone), bands=(3,), sizes=((32, 40), (1, 1)))
+    record = Trm(width=8, t_max=2, backbone=backbone)
+    check_architecture(record, bands=(3,), sizes=((32, 40), (1, 1)), export=False, processes=False)
 
 
 def test_the_default_net_has_the_parameters_of_its_parts():
