@@ -263,8 +263,12 @@ HOLDER = """
     from pathlib import Path
     from terrazzo.storage import locked
     with locked(Path(sys.argv[1])):
-        if sys.argv[2] == "with a loader process" and os.fork() == 0:
-            time.sleep(60)
+        if sys.argv[2] == "with a loader process":
+            begun, told = os.pipe()
+            if os.fork() == 0:
+                os.write(told, b"x")
+                time.sleep(60)
+            os.read(begun, 1)
         print("held", flush=True)
         time.sleep(60)
 """
