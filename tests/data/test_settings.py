@@ -1,5 +1,8 @@
 """Settings of data: what fits together and what does not."""
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 
@@ -113,3 +116,9 @@ def test_resolution_and_collar():
     for wrong in ({"resolution_m": 0}, {"collar": {"nodata_tolerance": 6}}, {"collar": {"value": 0, "tolerance": 6}}):
         with pytest.raises(ValidationError, match=next(iter(wrong))):
             DataSettings.model_validate({**given, **wrong})
+
+
+def test_settings_and_what_verifies_need_no_torch():
+    """It takes seconds to import, in each process that looks at files."""
+    code = "import sys, terrazzo.data.settings, terrazzo.data.verify.pool; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

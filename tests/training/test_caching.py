@@ -13,7 +13,8 @@ from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.dataset import PatchDataset, loader
 from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.features.index import INDEX_FILE
-from terrazzo.data.features.views import VIEWS, viewed
+from terrazzo.data.features.names import VIEWS
+from terrazzo.data.features.views import viewed
 from terrazzo.data.sample import PatchKey, collate
 from terrazzo.errors import LockedError, ModelError, SpaceError, TrainingError
 from terrazzo.losses import CrossEntropy

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from terrazzo.data.classes import Classes
-from terrazzo.data.features.plan import StoredType
-from terrazzo.data.features.views import View
+from terrazzo.data.features.names import StoredType, View
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.sources.source import SOURCES, Source
 from terrazzo.data.splitting.settings import (

@@ -5,8 +5,8 @@ import hashlib
 import torch
 
 from terrazzo.data.features.cache import FeatureCache
-from terrazzo.data.features.plan import FeatureRecipe, StoredType
-from terrazzo.data.features.views import View
+from terrazzo.data.features.names import StoredType, View
+from terrazzo.data.features.plan import FeatureRecipe
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import ConfigError, TrainingError
 from terrazzo.models.architecture import Architecture, Cacheable, Network

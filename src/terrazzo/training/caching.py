@@ -18,9 +18,10 @@ from jaxtyping import Float
 
 from terrazzo.data.dataset import PatchDataset, loader
 from terrazzo.data.features.cache import FeatureCache
+from terrazzo.data.features.names import View
 from terrazzo.data.features.plan import FEATURES_FOLDER, Shard
 from terrazzo.data.features.shard import packed
-from terrazzo.data.features.views import View, viewed
+from terrazzo.data.features.views import viewed
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import PatchKey
 from terrazzo.errors import ConfigError, ModelError, SpaceError

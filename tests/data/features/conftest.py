@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from terrazzo.data.features.cache import FeatureCache
+from terrazzo.data.features.names import VIEWS
 from terrazzo.data.features.plan import FeatureRecipe
 from terrazzo.data.features.shard import packed
-from terrazzo.data.features.views import VIEWS
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import PatchIndex
 from terrazzo.data.prepared import Prepared

@@ -6,8 +6,9 @@ from pathlib import Path
 import yaml
 
 from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.features.names import VIEWS
 from terrazzo.data.features.plan import LARGEST_SHARD, SHARD_PIXELS
-from terrazzo.data.features.views import VIEWS, unsuited
+from terrazzo.data.features.views import unsuited
 from terrazzo.data.settings import PrepareSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "feature-cache.md").read_text(encoding="utf-8")

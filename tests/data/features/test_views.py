@@ -5,7 +5,8 @@ import torch
 
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.dataset import PatchDataset
-from terrazzo.data.features.views import VIEWS, drawable, drawn, ordered, unsuited, viewed
+from terrazzo.data.features.names import VIEWS, ordered
+from terrazzo.data.features.views import drawable, drawn, unsuited, viewed
 from terrazzo.data.sample import PatchKey
 
 GRID = torch.arange(6).reshape(2, 3)

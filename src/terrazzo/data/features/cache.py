@@ -11,9 +11,10 @@ from jaxtyping import Float
 
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.features.index import INDEX_FILE, FeatureIndex, StoredShard, load_index, stored
+from terrazzo.data.features.names import View
 from terrazzo.data.features.plan import FeatureRecipe, Shard, feature_folder, plan_shards
 from terrazzo.data.features.shard import open_shard
-from terrazzo.data.features.views import View, drawn, viewed
+from terrazzo.data.features.views import drawn, viewed
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import Sample
 from terrazzo.geo.grid import Window

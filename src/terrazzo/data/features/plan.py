@@ -9,16 +9,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.facts import file_states
-from terrazzo.data.features.views import View, ordered
+from terrazzo.data.features.names import StoredType, View, ordered
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
 from terrazzo.storage import fingerprint
 
-__all__ = ["FEATURES_FOLDER", "FeatureRecipe", "Shard", "StoredType", "feature_folder", "plan_shards"]
+__all__ = ["FEATURES_FOLDER", "FeatureRecipe", "Shard", "feature_folder", "plan_shards"]
 
 FEATURES_FOLDER = "features"
 """Folder of all caches in the prepared folder."""
@@ -28,8 +28,6 @@ SHARD_PIXELS = 2**23
 """Pixels of the patches of one file, as near as may be: 256 MiB of four taps of 1024 channels at stride 16."""
 LARGEST_SHARD = 64
 """Patches of one file at most: the header of a file with many small ones would take long to read."""
-
-StoredType = Literal["float16", "bfloat16"]
 
 
 @dataclass(frozen=True)

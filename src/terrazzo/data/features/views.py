@@ -4,8 +4,7 @@ A backbone is not equivariant: the features of a mirrored image are not the mirr
 are computed for each view, and image and label are turned with them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Shaped
@@ -13,30 +12,11 @@ from jaxtyping import Shaped
 from terrazzo.data.augment.geometry import Dihedral, HorizontalFlip, VerticalFlip, symmetry
 from terrazzo.data.augment.sets import Augmentation
 from terrazzo.data.augment.transform import Transform
+from terrazzo.data.features.names import VIEWS, View, ordered
 from terrazzo.data.sample import Sample
 from terrazzo.geo.grid import Window
 
-__all__ = ["VIEWS", "View", "drawable", "drawn", "ordered", "unsuited", "viewed"]
-
-View = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
-
-VIEWS: Mapping[View, int] = {
-    "identity": 0,
-    "hflip": 4,
-    "vflip": 6,
-    "rot90": 1,
-    "rot180": 2,
-    "rot270": 3,
-    "transpose": 7,
-    "transverse": 5,
-}
-"""Number of each view among the symmetries; turns are anticlockwise."""
-
-
-def ordered(views: Iterable[View]) -> tuple[View, ...]:
-    """Return views in the order of `VIEWS`, each once."""
-    chosen = set(views)
-    return tuple(view for view in VIEWS if view in chosen)
+__all__ = ["drawable", "drawn", "unsuited", "viewed"]
 
 
 def viewed(pixels: Shaped[torch.Tensor, "*lead y x"], view: View) -> Shaped[torch.Tensor, "*lead _y _x"]:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerContext
 from types import MappingProxyType
 
@@ -103,10 +103,24 @@ def _is_much(pairs: Sequence[Pair]) -> bool:
 
 
 def _context() -> ForkServerContext:
+    """Start the server of processes, with one thread of linear algebra each: those of several would push each other."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     return context
 
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What libraries of linear algebra read when they are loaded."""
 
 MUCH_BYTES = 2**24
 """Bytes of files from which on it pays to start processes."""
