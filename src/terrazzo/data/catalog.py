@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 from affine import Affine
 from rasterio.crs import CRS
 
@@ -148,6 +147,8 @@ class Catalog:
             twice = next(name for position, name in enumerate(names) if name in names[:position])
             raise DataError(f'two images are called "{twice}"; an image has one name and one role.')
         self._entries = {entry.image_id: entry for entry in sorted(entries, key=lambda entry: entry.image_id)}
+        import pandas as pd  # takes a second, and most who name a catalog's types make no table
+
         self.frame = pd.DataFrame([_row(entry) for entry in self._entries.values()], columns=list(COLUMNS))
 
     def __len__(self) -> int:
@@ -191,6 +192,8 @@ class Catalog:
             DataError: The file is missing, damaged or no catalog.
         """
         try:
+            import pandas as pd  # takes a second, and most who name a catalog's types make no table
+
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read as a catalog: {error}.") from error
@@ -245,6 +248,8 @@ def _component(table: Table, text: object) -> Component | None:
 
 def _entry(row: Mapping[Any, Any]) -> ImageEntry:
     numbers = [float(number) for number in row["transform"]]
+    from pandas import isna as is_missing
+
     return ImageEntry(
         image_id=row["image_id"],
         image=Path(row["image"]),
@@ -259,7 +264,7 @@ def _entry(row: Mapping[Any, Any]) -> ImageEntry:
         stack=tuple(BandPlace(**place) for place in row["stack"]),
         bytes=int(row["bytes"]),
         modified_ns=int(row["modified_ns"]),
-        fold=None if pd.isna(row["fold"]) else int(row["fold"]),
+        fold=None if is_missing(row["fold"]) else int(row["fold"]),
         area=area if isinstance(area := _component(AREAS, row["area_record"]), Area) else None,
         mask=ValidityMask.model_validate_json(mask) if (mask := _text(row["mask_record"])) else None,
     )
