@@ -1,10 +1,7 @@
 """From a patch key to a sample, and from lists of keys to a loader whose batches no worker count can change."""
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -17,6 +14,7 @@ from jaxtyping import Bool, Float32, Integer
 from torch.utils.data import DataLoader, Dataset
 
 from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.child_process import follow_parent
 from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.prepared import Prepared
@@ -175,19 +173,7 @@ def _collate(samples: list[Sample] | TerrazzoError) -> Batch | TerrazzoError:
 def _start_worker(_number: int) -> None:
     """One thread of arithmetic, Ctrl-C left to the main process, and no life after it."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Wait for the end of the process that reads the batches, then end this one.
-
-    torch's own watch looks at the parent by process id; that is the server here, which lives as long as its workers.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    follow_parent()
 
 
 class PatchLoader(DataLoader[Sample]):

@@ -8,15 +8,14 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, forkserver
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from types import MappingProxyType
 
+from terrazzo.data.child_process import follow_parent
 from terrazzo.data.settings import DataSettings
 from terrazzo.data.sources.source import Pair
 from terrazzo.data.verify.examination import Examined, examine
@@ -134,10 +133,9 @@ _examiners: list[Examiner] = []
 
 def _begin(examiner: Examiner) -> None:
     """Prepare a process: it leaves Ctrl-C to its parent, and ends with it even where that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_parent()
     _keep_freed_memory()
     _examiners[:] = [examiner]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _keep_freed_memory() -> None:
@@ -150,13 +148,6 @@ def _keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(mmap_threshold, KEPT_BYTES // 4)
         library.mallopt(trim_threshold, KEPT_BYTES)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _look_at(pair: Pair) -> Examined:
