@@ -89,7 +89,7 @@ class TestMapPaths:
         scenes = [make_scene("a.tif"), make_scene("a_confidence.tif")]
         assert len(self.paths(scenes, tmp_path, make_bundle())) == 2
         with pytest.raises(ConfigError, match=r"a_confidence\.tif would be written twice"):
-            self.paths(scenes, tmp_path, make_bundle(), confidence=True)
+            self.paths(scenes, tmp_path, make_bundle(), layers=("confidence",))
 
 
 class TestMapScenes:

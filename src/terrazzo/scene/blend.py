@@ -1,138 +1,207 @@
-"""The accumulator of one strip of windows: answers are added up with weights that sum to 1, finished rows leave."""
+"""Windows that fade into each other: answers come in, pixels to which nothing more is added go out at once.
 
-from collections.abc import Iterator, Sequence
+Weights are separable and no pixel is made of more than two windows along an axis, so all that has to be kept is what
+waits for a neighbour: the right fade of the last window, and the lower fades of the last row of windows. Memory is
+O(width x overlap), whatever the height of the scene and of the window.
+"""
+
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float32
 
 from terrazzo.errors import ModelError
-from terrazzo.scene.settings import Blend
+from terrazzo.scene.strips import Strip
 from terrazzo.scene.windows import Axis
 
-__all__ = ["CONFIDENCE_STEPS", "Accumulator", "FinishedRows"]
-
-CONFIDENCE_STEPS = 254
-"""Steps of a stored probability: 0 is 0, 254 is 1, and 255 is left for missing pixels."""
-
-# Rows that are decided at once: bounds the temporaries over a wide scene.
-_SLAB_ROWS = 32
+__all__ = ["Agreement", "Piece", "StripBlender"]
 
 
 @dataclass(frozen=True)
-class FinishedRows:
-    """Rows to which no later window adds.
+class Piece:
+    """Pixels to which no later window adds.
 
     Attributes:
-        top: First row in the scene.
-        target: Class of the largest score (the first of equals), or the ignore value where the scene is not valid.
-        confidence: Its probability in steps of 1/254, and 255 where the scene is not valid; None where not asked for.
+        y: First row in the scene.
+        x: First column in the scene.
+        scores: Their blended scores; valid until the next window is added.
     """
 
-    top: int
-    target: Shaped[np.ndarray, "y x"]
-    confidence: UInt8[np.ndarray, "y x"] | None
+    y: int
+    x: int
+    scores: Float32[torch.Tensor, "channel y x"]
 
 
-class Accumulator:
-    """Adds up the windows of a strip over the scene's whole width; its size does not depend on the scene's height.
+@dataclass(frozen=True)
+class Agreement:
+    """How far two windows agree where one fades into the other.
 
-    Strips are finished in order: `add` every batch of a strip, then `finish` it.
+    Attributes:
+        row: Row of the later window.
+        column: Column of the later window.
+        side: "left" or "above": where the earlier window lies.
+        differing: Pixels for which their classes differ.
+        compared: Pixels in common.
+    """
+
+    row: int
+    column: int
+    side: str
+    differing: int
+    compared: int
+
+
+class StripBlender:
+    """Blends the windows of one strip, which come row by row and from left to right.
+
+    Every product is rounded to float32 before it is added, and every pixel is the sum of at most two of them along an
+    axis, rows summed before columns: the order of strips and workers leaves no trace in the bits.
 
     Args:
         rows: Windows along y.
         columns: Windows along x.
-        classes: Classes.
-        ignore: Value of the target where the scene is not valid.
-        blend: Whether the scores are probabilities or logits.
-        device: Where the sums lie.
+        channels: Scores a pixel: one a class, and what else is blended after them.
+        classes: Leading channels that are scores of classes.
+        device: Where the scores lie.
     """
 
-    def __init__(
-        self,
-        rows: Axis,
-        columns: Axis,
-        *,
-        classes: int,
-        ignore: int,
-        blend: Blend = "probabilities",
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, rows: Axis, columns: Axis, *, channels: int, classes: int, device: torch.device) -> None:
         self._rows = rows
         self._columns = columns
-        self._ignore = ignore
-        self._blend = blend
-        self._sums = torch.zeros((classes, rows.size, columns.length), dtype=torch.float32, device=device)
-        self._across = [torch.from_numpy(columns.weights(number)).to(device) for number in range(len(columns))]
-        self._strip = 0
-        self._down = self._weights_down()
-        self._weight = torch.empty((rows.size, columns.size), dtype=torch.float32, device=device)
+        self._classes = classes
+        deepest = max((fade.stop - fade.start for fade in rows.fades), default=0)
+        self._below = torch.zeros((channels, deepest, columns.length), dtype=torch.float32, device=device)
+        self._above = torch.zeros_like(self._below)
+        self._left: torch.Tensor | None = None
+        self._into = [torch.from_numpy(columns.rising(number)).to(device) for number in range(len(columns) - 1)]
+        self._strip: Strip | None = None
+        self._row = -1
+        self._down: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.agreements: list[Agreement] = []
 
-    def add(self, scores: Float32[torch.Tensor, "batch class y x"], columns: Sequence[int]) -> None:
-        """Add windows of the current strip.
+    def begin(self, strip: Strip) -> None:
+        """Begin a strip; what the one before it left is forgotten."""
+        self._strip, self._row, self._left = strip, -1, None
+        self._above.zero_()
+        self._below.zero_()
+        self.agreements = []
+
+    def skip(self, row: int, column: int) -> None:
+        """Leave out a window of which no pixel counts; nor does then any pixel of its fades."""
+        self._enter(row, column)
+        _, width = self._shape(row, column)
+        x = self._columns.used(column).start
+        self._left = None
+        self._below[:, :, x : x + width] = 0
+
+    def add(
+        self,
+        row: int,
+        column: int,
+        scores: Float32[torch.Tensor, "channel y x"],
+        valid: Bool[torch.Tensor, "y x"],
+    ) -> Piece | None:
+        """Add a window, and return the pixels that are now done.
 
         Args:
-            scores: Probabilities or logits of each window.
-            columns: Position of each window in the strip.
+            row: Position of the window along y.
+            column: Position along x; those before it in its row were added or skipped.
+            scores: Its scores; overwritten.
+            valid: Where the scene was measured; only there windows are compared.
+
+        Returns:
+            Done pixels that belong to this strip alone; None where there are none.
         """
         with torch.inference_mode():
-            for window, column in zip(scores, columns, strict=True):
-                start = self._columns.starts[column]
-                part = self._sums[:, :, start : start + self._columns.size]
-                torch.mul(self._down[:, None], self._across[column], out=self._weight)
-                part.addcmul_(window, self._weight)
+            strip = self._enter(row, column)
+            across, down = self._columns.used(column), self._rows.used(row)
+            x, y = self._columns.starts[column], self._rows.starts[row]
+            inside = (slice(down.start - y, down.stop - y), slice(across.start - x, across.stop - x))
+            own, measured = scores[:, *inside], valid[inside]
+            whole = self._blend_across(own, measured, row, column)
+            top, bottom = self._heights(row)
+            upper, lower = whole[:, :top], whole[:, whole.shape[1] - bottom :]
+            here = slice(across.start, across.start + whole.shape[2])
+            rising, falling = self._weights_down()
+            first = row == strip.rows[0]
+            if top:
+                if first:
+                    self._above[:, :top, here] = upper * rising[:, None]
+                else:
+                    waiting = self._below[:, :top, here]
+                    self._compare(upper, waiting, measured[:top, : whole.shape[2]], (row, column, "above"))
+                    upper.mul_(rising[:, None]).add_(waiting)
+            if bottom:
+                self._below[:, :bottom, here] = lower * falling[:, None]
+            begin = top if first else 0
+            done = whole[:, begin : whole.shape[1] - bottom]
+            return Piece(down.start + begin, across.start, done) if done.numel() else None
 
-    def finish(self, valid: Bool[np.ndarray, "y x"], *, confidence: bool = True) -> Iterator[FinishedRows]:
-        """Yield the rows of the current strip that the next one does not touch, and move on to the next strip.
+    def edges(self) -> tuple[Float32[torch.Tensor, "channel above x"], Float32[torch.Tensor, "channel below x"]]:
+        """Return the strip's weighted share of the rows that it has in common with the strips above and below."""
+        strip = self._strip
+        if strip is None:
+            raise ModelError("No strip was begun.")
+        above, below = strip.above.stop - strip.above.start, strip.below.stop - strip.below.start
+        return self._above[:, :above], self._below[:, :below]
 
-        Args:
-            valid: Where the scene is valid, over the whole strip.
-            confidence: Whether to say how sure each pixel is.
+    def _enter(self, row: int, column: int) -> Strip:
+        """Note where the next window lies."""
+        if self._strip is None:
+            raise ModelError("No strip was begun.")
+        if row != self._row:
+            self._row, self._left, self._down = row, None, None
+        if column == 0:
+            self._left = None
+        return self._strip
 
-        Raises:
-            ModelError: The network's answer is not a number somewhere.
-        """
-        start = self._rows.starts[self._strip]
-        last = self._strip == len(self._rows) - 1
-        end = self._rows.length if last else self._rows.starts[self._strip + 1]
-        for first in range(0, end - start, _SLAB_ROWS):
-            rows = slice(first, min(first + _SLAB_ROWS, end - start))
-            yield self._decide(start + first, self._sums[:, rows], valid[rows], confidence=confidence)
-        if not last:
-            self._strip += 1
-            for plane in self._sums:
-                kept = plane[end - start :].clone()
-                plane[: len(kept)] = kept
-                plane[len(kept) :] = 0
-            self._down = self._weights_down()
+    def _blend_across(
+        self, own: Float32[torch.Tensor, "channel y x"], valid: Bool[torch.Tensor, "y x"], row: int, column: int
+    ) -> Float32[torch.Tensor, "channel y done"]:
+        """Add what the window to the left has kept, and keep what waits for the one to the right."""
+        if column:
+            rising = self._into[column - 1]
+            shared = own[:, :, : len(rising)]
+            if self._left is None:
+                shared.mul_(rising)
+            else:
+                self._compare(shared, self._left, valid[:, : len(rising)], (row, column, "left"))
+                shared.mul_(rising).add_(self._left)
+        if column == len(self._columns) - 1:
+            return own
+        rising = self._into[column]
+        end = own.shape[2] - len(rising)
+        self._left = own[:, :, end:] * (1 - rising)
+        return own[:, :, :end]
 
-    def _weights_down(self) -> torch.Tensor:
-        return torch.from_numpy(self._rows.weights(self._strip)).to(self._sums.device)
+    def _compare(
+        self, later: torch.Tensor, earlier: torch.Tensor, valid: torch.Tensor, where: tuple[int, int, str]
+    ) -> None:
+        """Count where two windows choose different classes; a weight that all classes share changes no choice."""
+        differing = (later[: self._classes].argmax(0) != earlier[: self._classes].argmax(0)) & valid
+        self.agreements.append(Agreement(*where, int(differing.sum()), int(valid.sum())))
 
-    def _decide(
-        self, top: int, scores: Float32[torch.Tensor, "class y x"], valid: Bool[np.ndarray, "y x"], *, confidence: bool
-    ) -> FinishedRows:
-        best, number = scores.max(dim=0)
-        # The sum tells in one pass: it is finite just if all are.
-        if not bool(torch.isfinite(best.sum())):
-            raise ModelError(
-                f"The network's answer is not a number in rows {top} to {top + len(valid) - 1}; its values overflow in "
-                "this precision (try machine.precision=float32), or the training diverged."
-            )
-        kind = np.uint8 if self._ignore <= 255 else np.uint16
-        target = number.cpu().numpy().astype(kind)
-        target[~valid] = self._ignore
-        return FinishedRows(top, target, self._steps(scores, best, valid) if confidence else None)
+    def _heights(self, row: int) -> tuple[int, int]:
+        """Return the rows of pixels over which a row of windows fades in and out."""
+        fades = self._rows.fades
+        above = fades[row - 1].stop - fades[row - 1].start if row else 0
+        below = fades[row].stop - fades[row].start if row < len(self._rows) - 1 else 0
+        return above, below
 
-    def _steps(
-        self,
-        scores: Float32[torch.Tensor, "class y x"],
-        best: Float32[torch.Tensor, "y x"],
-        valid: Bool[np.ndarray, "y x"],
-    ) -> UInt8[np.ndarray, "y x"]:
-        """Return the best score's probability in steps of 1/254."""
-        probability = best if self._blend == "probabilities" else 1 / (scores - best).exp().sum(dim=0)
-        steps = (probability * CONFIDENCE_STEPS).round().clamp(0, CONFIDENCE_STEPS).cpu().numpy().astype(np.uint8)
-        steps[~valid] = 255
-        return steps
+    def _shape(self, row: int, column: int) -> tuple[int, int]:
+        """Return height and width of the pixels that are done along x once a window has come."""
+        down, across = self._rows.used(row), self._columns.used(column)
+        last = column == len(self._columns) - 1
+        end = across.stop if last else self._columns.fades[column].start
+        return down.stop - down.start, end - across.start
+
+    def _weights_down(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the weights of the current row of windows over the rows where it fades in and out."""
+        if self._down is None:
+            row, device = self._row, self._below.device
+            none = torch.empty(0, device=device)
+            rising = torch.from_numpy(self._rows.rising(row - 1)).to(device) if row else none
+            last = row == len(self._rows) - 1
+            falling = none if last else 1 - torch.from_numpy(self._rows.rising(row)).to(device)
+            self._down = rising, falling
+        return self._down

@@ -1,9 +1,11 @@
 """From a scene to a map: a reader thread, the network, a writer thread, and memory that the height does not touch."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +18,29 @@ from terrazzo.errors import ConfigError
 from terrazzo.geo.raster import RasterFile
 from terrazzo.machine import Execution, MachineSettings, configure
 from terrazzo.progress import Listener, Progress, silent
-from terrazzo.scene.blend import Accumulator, FinishedRows
+from terrazzo.scene.assemble import FinishedRows, finished_rows
 from terrazzo.scene.contract import resolution_warning
 from terrazzo.scene.forward import WindowForward
-from terrazzo.scene.layers import class_layer, confidence_layer, confidence_path, provenance
+from terrazzo.scene.header import Decisions, Header, Request
+from terrazzo.scene.journal import Journal, journal_folder
+from terrazzo.scene.layers import class_layer, layer_path, product_layer, provenance
 from terrazzo.scene.plan import ScenePlan, plan_scene
-from terrazzo.scene.reader import WindowBatch, read_scene
-from terrazzo.scene.relay import Consumer, Producer
+from terrazzo.scene.products import Products, products_of
+from terrazzo.scene.rows import FileRows
 from terrazzo.scene.settings import PredictSettings, Values
-from terrazzo.scene.writer import Layer, RowWriter, open_writer, read_georeference, storage_errors
-from terrazzo.storage import atomic_path, require_space, sweep
+from terrazzo.scene.work import work
+from terrazzo.scene.writer import (
+    Georeference,
+    Layer,
+    RowWriter,
+    open_writer,
+    read_georeference,
+    require_can_hold,
+    storage_errors,
+)
+from terrazzo.storage import atomic_path, fingerprint, locked, require_space, sweep
 
 __all__ = ["SceneSummary", "map_scene"]
-
-# Batches that wait for the network, and slabs of finished rows that wait for the disk.
-_BATCHES_AHEAD = 2
-_SLABS_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class SceneSummary:
     Attributes:
         scene: The scene's file.
         out: The map.
-        confidence: The map of the largest class probability; None where it was not asked for.
+        layers: Further layers by name: confidence, entropy and so on.
         height: Rows.
         width: Columns.
         windows: Windows in all.
@@ -54,7 +63,7 @@ class SceneSummary:
 
     scene: Path
     out: Path
-    confidence: Path | None
+    layers: dict[str, Path]
     height: int
     width: int
     windows: int
@@ -111,24 +120,50 @@ def map_scene(
     if out.resolve() == scene.resolve():
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
     execution = configure(machine)
+    products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
     notes = provenance(bundle, scene, settings, precision=execution.precision)
-    layers = [class_layer(bundle.classes, settings.values, notes)]
-    if settings.confidence:
-        layers.append(confidence_layer(notes))
-    _require_room(plan, layers, out)
+    goals = _layers(bundle, products, settings, notes, out)
+    georeference = read_georeference(plan.scene)
+    for goal, layer in goals.values():
+        require_can_hold(goal, layer, georeference)
+    _require_room(plan, goals, out)
     class_pixels = np.zeros(len(bundle.classes), dtype=np.int64)
-    with Progress(f"map {scene.name}", listener=listener, total=plan.windows, unit="windows") as progress:
+    folder = journal_folder(out)
+    with (
+        Progress(f"map {scene.name}", listener=listener, total=plan.windows, unit="windows") as progress,
+        locked(folder),
+        _cleared(Journal(folder)) as journal,
+    ):
         progress.note(plan.describe())
         if warning:
             progress.note(warning)
+        forward = WindowForward(bundle, execution, blend=settings.blend, margin=plan.margin, fuse=settings.fuse)
+        header = _header(bundle, plan, settings, execution)
+        journal.begin(header)
         # Left alone, GDAL keeps a twentieth of the machine's memory in decoded blocks.
-        with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes), _writers(plan, layers, out, settings) as writers:
+        with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes), RasterFile(scene) as opened, storage_errors(out):
+            work(
+                plan,
+                FileRows(opened, plan.bands),
+                plan.strips,
+                forward,
+                products,
+                normalisation=bundle.normalisation,
+                group_size=header.decisions.group_size,
+                header_key=header.key,
+                folder=folder,
+                done=journal.append,
+                advance=progress.advance,
+            )
+        skipped = sum(record.figures.skipped for record in journal.records.values())
+        with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes), _writers(plan, goals, georeference, settings) as writers:
             sink = _Sink(writers, out, classes=bundle.classes, values=settings.values, class_pixels=class_pixels)
-            skipped = _stream(bundle, plan, execution, settings, sink, progress)
+            for rows in finished_rows(plan.strips, journal.records, folder, products):
+                sink(rows)
     return SceneSummary(
         scene=scene,
         out=out,
-        confidence=confidence_path(out) if settings.confidence else None,
+        layers={product.name: layer_path(out, product.name) for product in products if product.name != "class"},
         height=plan.grid.height,
         width=plan.grid.width,
         windows=plan.windows,
@@ -141,11 +176,11 @@ def map_scene(
 
 
 class _Sink:
-    """Takes finished rows in the writer's thread: counts, encodes, writes."""
+    """Takes finished rows: counts, encodes, writes."""
 
     def __init__(
         self,
-        writers: list[RowWriter],
+        writers: dict[str, RowWriter],
         out: Path,
         *,
         classes: Classes,
@@ -159,12 +194,12 @@ class _Sink:
         self._class_pixels = class_pixels
 
     def __call__(self, rows: FinishedRows) -> None:
-        counts = np.bincount(rows.target.ravel(), minlength=self._classes.ignore + 1)
+        target = rows.products["class"][0]
+        counts = np.bincount(target.ravel(), minlength=self._classes.ignore + 1)
         self._class_pixels += counts[: len(self._classes)]
         with storage_errors(self._out):
-            self._writers[0].write(self._encode(rows.target))
-            if rows.confidence is not None:
-                self._writers[1].write(rows.confidence[None])
+            for name, writer in self._writers.items():
+                writer.write(self._encode(target) if name == "class" else rows.products[name])
 
     def _encode(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
         if self._values == "index":
@@ -176,65 +211,79 @@ class _Sink:
         return np.concatenate([encoded * measured, (measured * np.uint8(255))[None]])
 
 
-def _stream(
-    bundle: Bundle,
-    plan: ScenePlan,
-    execution: Execution,
-    settings: PredictSettings,
-    sink: _Sink,
-    progress: Progress,
-) -> int:
-    """Bring every window from the file through the network to the map; return how many held nothing valid."""
-    forward = WindowForward(bundle, execution, blend=settings.blend, margin=plan.margin, fuse=settings.fuse)
-    accumulator = Accumulator(
-        plan.rows,
-        plan.columns,
-        classes=plan.classes,
-        ignore=bundle.classes.ignore,
-        blend=settings.blend,
-        device=forward.device,
+@contextlib.contextmanager
+def _cleared(journal: Journal) -> Iterator[Journal]:
+    """Remove the journal's folder once the map is complete, or where nothing in it is worth keeping."""
+    try:
+        yield journal
+    except BaseException:
+        if not journal.records:
+            shutil.rmtree(journal.folder, ignore_errors=True)
+        raise
+    shutil.rmtree(journal.folder, ignore_errors=True)
+
+
+def _header(bundle: Bundle, plan: ScenePlan, settings: PredictSettings, execution: Execution) -> Header:
+    """Return what was asked, and what is decided for the whole scene."""
+    batch = 4 if settings.batch_size == "auto" else settings.batch_size
+    decisions = Decisions(
+        device=execution.device,
+        precision=execution.precision,
+        compiled=False,
+        threads=execution.threads,
+        batch_size=batch,
+        group_size=batch,
+        strip_pixels=settings.strip_pixels,
     )
-    skipped = 0
-    with (
-        Consumer(sink, ahead=_SLABS_AHEAD) as writing,
-        Producer(lambda: read_scene(plan, bundle.normalisation), ahead=_BATCHES_AHEAD) as reading,
-    ):
-        for item in reading:
-            if isinstance(item, WindowBatch):
-                accumulator.add(forward(item), item.columns)
-                progress.advance(len(item.columns))
-            else:
-                for rows in accumulator.finish(item.valid, confidence=settings.confidence):
-                    writing.give(rows)
-                if item.skipped:
-                    skipped += item.skipped
-                    progress.advance(item.skipped)
-    return skipped
+    request = Request(
+        weights=bundle.fingerprint,
+        code=version("terrazzo"),
+        settings=fingerprint(settings.model_dump(mode="json")),
+        scene=fingerprint([plan.grid.height, plan.grid.width]),
+        device=execution.device,
+    )
+    return Header(request=request, decisions=decisions)
+
+
+def _layers(
+    bundle: Bundle, products: Products, settings: PredictSettings, notes: dict[str, str], out: Path
+) -> dict[str, tuple[Path, Layer]]:
+    """Return each product's file and layer; the map itself comes last, so that it appears last."""
+    further = {
+        product.name: (layer_path(out, product.name), product_layer(product, bundle.classes, notes))
+        for product in products
+        if product.name != "class"
+    }
+    return {**further, "class": (out, class_layer(bundle.classes, settings.values, notes))}
 
 
 @contextlib.contextmanager
-def _writers(plan: ScenePlan, layers: list[Layer], out: Path, settings: PredictSettings) -> Iterator[list[RowWriter]]:
+def _writers(
+    plan: ScenePlan, goals: dict[str, tuple[Path, Layer]], georeference: Georeference, settings: PredictSettings
+) -> Iterator[dict[str, RowWriter]]:
     """Open all layers; they appear together, the map last, once each is complete."""
-    goals = [out, confidence_path(out)][: len(layers)]
-    georeference = read_georeference(plan.scene)
     with contextlib.ExitStack() as stack:
-        with storage_errors(out):
-            sweep(out.parent)
-            temporaries = [stack.enter_context(atomic_path(goal)) for goal in goals]
-        yield [
-            stack.enter_context(
-                open_writer(temporary, layer, plan.grid, georeference, goal=goal, compression=settings.compression)
+        temporaries = {}
+        for name, (goal, _) in reversed(goals.items()):
+            with storage_errors(goal):
+                sweep(goal.parent)
+                temporaries[name] = stack.enter_context(atomic_path(goal))
+        yield {
+            name: stack.enter_context(
+                open_writer(
+                    temporaries[name], layer, plan.grid, georeference, goal=goal, compression=settings.compression
+                )
             )
-            for temporary, goal, layer in zip(temporaries, goals, layers, strict=True)
-        ]
-    for goal in goals:
+            for name, (goal, layer) in goals.items()
+        }
+    for goal, _ in goals.values():
         # Overviews and statistics of an earlier map would be shown for this one.
         for suffix in (".ovr", ".aux.xml", ".msk"):
             goal.with_name(goal.name + suffix).unlink(missing_ok=True)
 
 
-def _require_room(plan: ScenePlan, layers: list[Layer], out: Path) -> None:
+def _require_room(plan: ScenePlan, goals: dict[str, tuple[Path, Layer]], out: Path) -> None:
     """Refuse a disk that could not hold the map even if nothing of it can be compressed."""
     pixels = plan.grid.height * plan.grid.width
-    needed = sum(pixels * layer.channels * layer.dtype.itemsize for layer in layers)
+    needed = sum(pixels * layer.channels * layer.dtype.itemsize for _, layer in goals.values())
     require_space(out.parent, needed, f"the map of {plan.scene.name}")

@@ -1,14 +1,16 @@
 """The network on one batch of windows: device, precision, resize and margin."""
 
+import time
+
 import torch
-from jaxtyping import Float32
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
 from terrazzo.machine import Execution
 from terrazzo.models.fusing import fuse_batch_norms
-from terrazzo.scene.reader import WindowBatch
+from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import Blend
+from terrazzo.scene.work import WindowScores
 
 __all__ = ["WindowForward"]
 
@@ -35,6 +37,7 @@ class WindowForward:
         self._resize = bundle.resize
         self._blend = blend
         self._margin = margin
+        self.lanes = 1
         network = bundle.network()
         if fuse:
             # On the processor and in full precision, so that every device gets the same weights.
@@ -44,16 +47,17 @@ class WindowForward:
         self._network = network.to(self.device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def __call__(self, batch: WindowBatch) -> Float32[torch.Tensor, "batch class y x"]:
+    def __call__(self, group: WindowGroup) -> WindowScores:
         """Return each window's probabilities, or logits, on the device, without the margin.
 
         Raises:
             ModelError: The network answered another shape than its contract says.
         """
-        image = batch.image.to(self.device, non_blocking=True)
+        begun = time.monotonic()
+        image = group.image.to(self.device, non_blocking=True)
         size = image.shape[-2:]
         if self._resize is not None:
-            image, _ = self._resize.forward(image, batch.valid.to(self.device))
+            image, _ = self._resize.forward(image, group.valid.to(self.device))
         image = image.contiguous(memory_format=torch.channels_last)
         reduced = self._execution.precision != "float32"
         with torch.autocast(self.device.type, dtype=self._execution.dtype, enabled=reduced):
@@ -67,4 +71,5 @@ class WindowForward:
             logits = self._resize.undo(logits, (size[0], size[1]))
         if self._margin:
             logits = logits[..., self._margin : -self._margin, self._margin : -self._margin]
-        return logits.softmax(dim=1) if self._blend == "probabilities" else logits
+        scores = logits.softmax(dim=1) if self._blend == "probabilities" else logits
+        return WindowScores(scores, steps=0.0, seconds=time.monotonic() - begun)

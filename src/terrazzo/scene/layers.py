@@ -10,11 +10,11 @@ from jaxtyping import UInt8
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
-from terrazzo.scene.blend import CONFIDENCE_STEPS
+from terrazzo.scene.products import CONFIDENCE_STEPS, STEPS_SCALE, Product
 from terrazzo.scene.settings import PredictSettings, Values
 from terrazzo.scene.writer import Layer
 
-__all__ = ["class_layer", "confidence_layer", "confidence_path", "provenance"]
+__all__ = ["class_layer", "layer_path", "product_layer", "provenance"]
 
 
 def provenance(bundle: Bundle, scene: Path, settings: PredictSettings, *, precision: str) -> dict[str, str]:
@@ -46,7 +46,7 @@ def class_layer(classes: Classes, values: Values, notes: Mapping[str, str]) -> L
     tags = {**notes, "CLASS_NAMES": json.dumps(list(classes.names), ensure_ascii=False)}
     if values == "colour":
         colours = json.dumps([list(map(int, colour)) for colour in classes.colours])
-        return Layer("class", np.dtype(np.uint8), channels=4, tags={**tags, "CLASS_COLOURS": colours})
+        return Layer("class", np.dtype(np.uint8), channels=4, tags={**tags, "CLASS_COLOURS": colours}, colours=True)
     numbers = list(classes.source_values if values == "source" else range(len(classes)))
     nodata = classes.source_ignore if values == "source" else classes.ignore
     missing = np.array([[classes.ignore]], dtype=np.uint8 if classes.ignore <= 255 else np.uint16)
@@ -56,18 +56,38 @@ def class_layer(classes: Classes, values: Values, notes: Mapping[str, str]) -> L
     return Layer("class", dtype, nodata=nodata, palette=palette, tags=tags)
 
 
-def confidence_layer(notes: Mapping[str, str]) -> Layer:
-    """Return the layer of the largest class probability."""
-    return Layer("confidence", np.dtype(np.uint8), nodata=255, scale=1 / CONFIDENCE_STEPS, tags=dict(notes))
+def product_layer(product: Product, classes: Classes, notes: Mapping[str, str]) -> Layer:
+    """Return the layer of a product beside the class.
+
+    Args:
+        product: What it holds.
+        classes: The bundle's classes; they name the bands of probabilities.
+        notes: Tags to keep in the file.
+    """
+    scale = 1 / CONFIDENCE_STEPS
+    if product.name == "steps":
+        scale = 1 / STEPS_SCALE
+    elif product.dtype == np.float16:
+        scale = 1.0
+    names = tuple(classes.names) if product.name == "probabilities" else (product.name,)
+    return Layer(
+        product.name,
+        product.dtype,
+        channels=product.channels,
+        nodata=product.missing,
+        scale=scale,
+        tags=dict(notes),
+        band_names=names,
+    )
 
 
-def confidence_path(out: Path) -> Path:
-    """Return where the confidence of a map is written: beside it.
+def layer_path(out: Path, name: str) -> Path:
+    """Return where a further layer of a map is written: beside it.
 
-    >>> confidence_path(Path("maps/a.tif")).name
+    >>> layer_path(Path("maps/a.tif"), "confidence").name
     'a_confidence.tif'
     """
-    return out.with_name(f"{out.stem}_confidence{out.suffix}")
+    return out.with_name(f"{out.stem}_{name}{out.suffix}")
 
 
 def _palette(classes: Classes, numbers: list[int]) -> UInt8[np.ndarray, "256 4"]:

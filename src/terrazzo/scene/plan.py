@@ -12,6 +12,7 @@ from terrazzo.geo.grid import Grid
 from terrazzo.geo.raster import RasterFile
 from terrazzo.scene.contract import fit_bands
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.strips import Strip, strips_of
 from terrazzo.scene.windows import Axis, step_between
 
 __all__ = ["ScenePlan", "plan_scene"]
@@ -25,10 +26,10 @@ class ScenePlan:
         scene: The scene's file.
         grid: Where its pixels lie.
         bands: Which of its bands the network sees, in order.
-        rows: Windows along y; each is a strip of windows side by side.
+        rows: Windows along y.
         columns: Windows along x.
+        strips: Runs of rows of windows.
         margin: Context around each window.
-        batch_size: Windows that the network sees at once; a batch never crosses a strip.
         classes: Classes of the map.
         block_shape: Height and width of the blocks that the scene is stored in.
     """
@@ -38,8 +39,8 @@ class ScenePlan:
     bands: Bands
     rows: Axis
     columns: Axis
+    strips: tuple[Strip, ...]
     margin: int
-    batch_size: int
     classes: int
     block_shape: tuple[int, int]
 
@@ -70,23 +71,12 @@ class ScenePlan:
         needed = 2 * self.grid.width * (rows * self.pixel_bytes + 512 * 4)
         return int(np.clip(needed, 32 * 2**20, 512 * 2**20))
 
-    @property
-    def memory_bytes(self) -> int:
-        """Memory of pixels and probabilities under way, beside the network's own; independent of the scene's height."""
-        width, (height, window_width) = self.grid.width, self.window_shape
-        strips = 2 * width * height * (self.pixel_bytes + 1)
-        probabilities = width * self.rows.size * self.classes * 4
-        batches = 5 * self.batch_size * height * window_width * (len(self.bands) + self.classes) * 4
-        finished = 6 * width * self.rows.size
-        return strips + probabilities + batches + finished + self.cache_bytes
-
     def describe(self) -> str:
         """Return one line for a reader."""
         height, width = self.window_shape
         return (
             f"{self.grid.height} x {self.grid.width} pixels in {self.windows} windows of {height} x {width}, "
-            f"{len(self.rows)} strips, {self.bytes_read / 2**20:.0f} MiB to read, "
-            f"about {self.memory_bytes / 2**20:.0f} MiB of memory beside the network"
+            f"{len(self.strips)} strips, {self.bytes_read / 2**20:.0f} MiB to read"
         )
 
 
@@ -104,14 +94,15 @@ def plan_scene(bundle: Bundle, scene: RasterFile, settings: PredictSettings) -> 
             f"{bundle.resize.width}; leave predict.window and predict.margin alone, or it would meet another scale."
         )
     stride = step_between(window, overlap=settings.overlap, stride=settings.stride)
+    rows = Axis.of(scene.grid.height, window=window, stride=stride)
     return ScenePlan(
         scene=Path(scene.path),
         grid=scene.grid,
         bands=fit_bands(bundle, scene, positions=settings.bands),
-        rows=Axis.of(scene.grid.height, window=window, stride=stride),
+        rows=rows,
         columns=Axis.of(scene.grid.width, window=window, stride=stride),
+        strips=strips_of(rows, pixels=settings.strip_pixels),
         margin=settings.margin,
-        batch_size=settings.batch_size,
         classes=len(bundle.classes),
         block_shape=scene.block_shape,
     )

@@ -1,125 +1,252 @@
-"""From a scene's file to batches of normalised windows: each row of pixels is read once, strip by strip."""
+"""From a scene to groups of normalised windows, strip by strip: each row of pixels is read once."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 
 from terrazzo.data.normalisation import Normalisation
-from terrazzo.geo.grid import Window
-from terrazzo.geo.raster import RasterFile
+from terrazzo.geo.raster import Raster
 from terrazzo.scene.plan import ScenePlan
+from terrazzo.scene.strips import Strip
 from terrazzo.scene.windows import mirrored
 
-__all__ = ["StripEnd", "WindowBatch", "read_scene"]
-
-
-# Bounds what reading holds beside the strip; GDAL's cache keeps the blocks that such rows cut through.
-_ROWS_AT_ONCE = 128
+__all__ = ["RowSource", "RowStart", "StripEnd", "StripStart", "Unreadable", "WindowGroup", "hash_strip", "read_strips"]
 
 
 @dataclass(frozen=True)
-class WindowBatch:
-    """Windows of one strip, margin included.
+class Unreadable:
+    """A part of the scene that could not be read; its pixels count as not measured.
+
+    Attributes:
+        y: First row.
+        x: First column.
+        height: Rows.
+        width: Columns.
+        reason: What the system said.
+    """
+
+    y: int
+    x: int
+    height: int
+    width: int
+    reason: str
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """Whole rows of a scene, in whatever order they are asked for; most often downwards."""
+
+    def rows(self, top: int, bottom: int) -> Iterator[Raster]:
+        """Yield pixels of rows top..bottom over the whole width, in parts from top to bottom."""
+        ...
+
+    def take_unreadable(self) -> tuple[Unreadable, ...]:
+        """Return what could not be read since the last call."""
+        ...
+
+
+@dataclass(frozen=True)
+class StripStart:
+    """A strip begins.
+
+    Attributes:
+        strip: Which.
+    """
+
+    strip: Strip
+
+
+@dataclass(frozen=True)
+class RowStart:
+    """Windows of another row come next, after those still missing of the row before.
+
+    Attributes:
+        row: Position of the row of windows.
+        wanted: Positions of the windows that hold a pixel that counts; the others do not come.
+        valid: Where every band was measured, over the rows that the windows use and the scene's whole width.
+    """
+
+    row: int
+    wanted: tuple[int, ...]
+    valid: Bool[np.ndarray, "y x"]
+
+
+@dataclass(frozen=True)
+class WindowGroup:
+    """Windows of one strip that are computed together, margin included.
 
     Attributes:
         image: Normalised values; 0 where not valid.
         valid: Where every band was measured.
-        strip: Position of the strip.
-        columns: Position of each window in the strip.
+        windows: Row and column of each window.
     """
 
     image: Float32[torch.Tensor, "batch band y x"]
     valid: Bool[torch.Tensor, "batch y x"]
-    strip: int
-    columns: tuple[int, ...]
+    windows: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class StripEnd:
-    """All windows of a strip that hold a valid pixel have come.
+    """All windows of a strip that hold a pixel that counts have come.
 
     Attributes:
-        strip: Position of the strip.
-        valid: Where every band was measured, over the strip without margin.
-        skipped: Windows without a valid pixel.
+        strip: Which.
+        pixels_hash: SHA-256 of the pixels that the strip's windows saw.
+        unreadable: What could not be read; those pixels count as not measured.
     """
 
-    strip: int
-    valid: Bool[np.ndarray, "y x"]
-    skipped: int
+    strip: Strip
+    pixels_hash: str
+    unreadable: tuple[Unreadable, ...]
 
 
-class _Strip:
-    """Raw pixels of some rows over the scene's whole width, in one piece of memory from the first strip to the last."""
+def read_strips(
+    plan: ScenePlan, source: RowSource, strips: Iterable[Strip], normalisation: Normalisation, *, group_size: int
+) -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
+    """Yield each strip's rows of windows and groups, and then its end.
 
-    def __init__(self, plan: ScenePlan) -> None:
-        height = min(plan.window_shape[0], plan.grid.height)
-        dtype = np.result_type(*(band.dtype for band in plan.bands))
-        self._plan = plan
-        self.top = self.bottom = 0
-        self.values = np.empty((len(plan.bands), height, plan.grid.width), dtype=dtype)
-        self.valid = np.empty((height, plan.grid.width), dtype=bool)
+    Groups never cross a strip, and are the same whichever strips are read. Windows without any valid pixel are left
+    out: nothing of them reaches the map. Beyond the scene's edges its mirror image stands.
 
-    def advance(self, scene: RasterFile, start: int) -> None:
-        """Hold the rows of the strip at `start`, reading only those that the one before it did not hold."""
-        plan = self._plan
-        top = max(start - plan.margin, 0)
-        bottom = min(start + plan.rows.size + plan.margin, plan.grid.height)
-        kept, shift = max(self.bottom - top, 0), top - self.top
-        if kept and shift:
-            self.values[:, :kept] = self.values[:, shift : shift + kept]
-            self.valid[:kept] = self.valid[shift : shift + kept]
-        for first in range(max(self.bottom, top), bottom, _ROWS_AT_ONCE):
-            height = min(_ROWS_AT_ONCE, bottom - first)
-            fresh = scene.read(Window(first, 0, height, plan.grid.width), plan.bands)
-            self.values[:, first - top : first - top + height] = fresh.values
-            self.valid[first - top : first - top + height] = fresh.valid
-        self.top, self.bottom = top, bottom
-
-
-def read_scene(plan: ScenePlan, normalisation: Normalisation) -> Iterator[WindowBatch | StripEnd]:
-    """Yield each strip's batches and then its end, top to bottom.
-
-    Windows without any valid pixel are left out: nothing of them reaches the map. Beyond the scene's edges its mirror
-    image stands.
+    Args:
+        plan: How the scene is cut.
+        source: Its pixels.
+        strips: Which strips, in the order in which they are to be read.
+        normalisation: From raw values to what the network sees.
+        group_size: Windows of a group; the last of a strip may have fewer.
 
     Raises:
         DataError: The file cannot be read, or not to its end.
     """
-    size = plan.rows.size
-    with RasterFile(plan.scene) as scene:
-        strip = _Strip(plan)
-        for number, start in enumerate(plan.rows.starts):
-            strip.advance(scene, start)
-            inside = strip.valid[start - strip.top : start - strip.top + size]
-            wanted = [
-                column for column, x in enumerate(plan.columns.starts) if inside[:, x : x + plan.columns.size].any()
-            ]
-            for first in range(0, len(wanted), plan.batch_size):
-                yield _batch(strip, plan, normalisation, number, wanted[first : first + plan.batch_size])
-            # A copy, because the strip goes on without these rows while the map still needs them.
-            yield StripEnd(number, inside.copy(), len(plan.columns) - len(wanted))
+    held = _HeldRows(plan, source)
+    for strip in strips:
+        yield StripStart(strip)
+        pixels = _PixelHash()
+        waiting: list[tuple[int, int]] = []
+        parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
+        for row in strip.rows:
+            held.advance(plan, row, pixels)
+            valid = held.valid_rows(plan.rows.used(row))
+            wanted = tuple(column for column in range(len(plan.columns)) if valid[:, plan.columns.used(column)].any())
+            yield RowStart(row, wanted, valid)
+            for column in wanted:
+                waiting.append((row, column))
+                parts.append(held.window(plan, normalisation, row, column))
+                if len(waiting) == group_size:
+                    yield _group(waiting, parts)
+        if waiting:
+            yield _group(waiting, parts)
+        yield StripEnd(strip, pixels.result(), source.take_unreadable())
 
 
-def _batch(
-    strip: _Strip, plan: ScenePlan, normalisation: Normalisation, number: int, columns: list[int]
-) -> WindowBatch:
-    height, width = plan.window_shape
-    image = np.empty((len(columns), len(plan.bands), height, width), dtype=np.float32)
-    valid = np.empty((len(columns), height, width), dtype=bool)
-    y = plan.rows.starts[number] - plan.margin
-    rows = _relative(mirrored(y, y + height, plan.grid.height), strip.top)
-    for position, column in enumerate(columns):
-        x = plan.columns.starts[column] - plan.margin
+def hash_strip(plan: ScenePlan, source: RowSource, strip: Strip) -> str:
+    """Return the SHA-256 of a strip's pixels as `read_strips` does, without making windows.
+
+    Raises:
+        DataError: The file cannot be read, or not to its end.
+    """
+    held = _HeldRows(plan, source)
+    pixels = _PixelHash()
+    for row in strip.rows:
+        held.advance(plan, row, pixels)
+    source.take_unreadable()
+    return pixels.result()
+
+
+class _PixelHash:
+    """SHA-256 of rows of pixels, wherever the rows are cut."""
+
+    def __init__(self) -> None:
+        self._values = hashlib.sha256()
+        self._valid = hashlib.sha256()
+        self.begun = False
+
+    def add(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:
+        """Add rows below those before."""
+        self.begun = True
+        for y in range(values.shape[1]):
+            for plane in values:
+                self._values.update(plane[y].data)
+        self._valid.update(np.ascontiguousarray(valid).data)
+
+    def result(self) -> str:
+        """Return the hash of all rows."""
+        return hashlib.sha256(self._values.digest() + self._valid.digest()).hexdigest()
+
+
+class _HeldRows:
+    """Raw pixels of some rows over the scene's whole width, in one piece of memory from the first strip to the last."""
+
+    def __init__(self, plan: ScenePlan, source: RowSource) -> None:
+        height = min(plan.window_shape[0], plan.grid.height)
+        dtype = np.result_type(*(band.dtype for band in plan.bands))
+        self._source = source
+        self._top = self._bottom = 0
+        self._values = np.empty((len(plan.bands), height, plan.grid.width), dtype=dtype)
+        self._valid = np.empty((height, plan.grid.width), dtype=bool)
+
+    def advance(self, plan: ScenePlan, row: int, pixels: _PixelHash) -> None:
+        """Hold the rows of a row of windows, reading only those that are not held; all new ones of a strip are hashed.
+
+        Args:
+            plan: How the scene is cut.
+            row: Position of the row of windows.
+            pixels: Of the strip; empty at its first row of windows.
+        """
+        start = plan.rows.starts[row]
+        top = max(start - plan.margin, 0)
+        bottom = min(start + plan.rows.size + plan.margin, plan.grid.height)
+        if not self._top <= top <= self._bottom:
+            self._top = self._bottom = top
+        kept, shift = max(self._bottom - top, 0), top - self._top
+        kept = min(kept, bottom - top)
+        if kept and shift:
+            self._values[:, :kept] = self._values[:, shift : shift + kept]
+            self._valid[:kept] = self._valid[shift : shift + kept]
+        position = kept
+        for part in self._source.rows(top + kept, bottom) if top + kept < bottom else ():
+            height = part.valid.shape[0]
+            self._values[:, position : position + height] = part.values
+            self._valid[position : position + height] = part.valid
+            position += height
+        self._top, self._bottom = top, bottom
+        # Rows that the strip before read too belong to the pixels of this one as well.
+        fresh = kept if pixels.begun else 0
+        pixels.add(self._values[:, fresh : bottom - top], self._valid[fresh : bottom - top])
+
+    def valid_rows(self, rows: slice) -> Bool[np.ndarray, "y x"]:
+        """Return a copy, because these rows go on without those that the map still needs."""
+        return self._valid[rows.start - self._top : rows.stop - self._top].copy()
+
+    def window(
+        self, plan: ScenePlan, normalisation: Normalisation, row: int, column: int
+    ) -> tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]:
+        """Return a window as the network sees it, and where it was measured."""
+        height, width = plan.window_shape
+        y, x = plan.rows.starts[row] - plan.margin, plan.columns.starts[column] - plan.margin
+        rows = _relative(mirrored(y, y + height, plan.grid.height), self._top)
         across = mirrored(x, x + width, plan.grid.width)
-        valid[position] = strip.valid[rows][:, across]
-        image[position] = normalisation(strip.values[:, rows][:, :, across], valid[position])
-    return WindowBatch(torch.from_numpy(image), torch.from_numpy(valid), number, tuple(columns))
+        valid = self._valid[rows][:, across]
+        return normalisation(self._values[:, rows][:, :, across], valid), valid.copy()
+
+
+def _group(
+    waiting: list[tuple[int, int]], parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]]
+) -> WindowGroup:
+    image = torch.from_numpy(np.stack([image for image, _ in parts]))
+    valid = torch.from_numpy(np.stack([valid for _, valid in parts]))
+    group = WindowGroup(image, valid, tuple(waiting))
+    waiting.clear()
+    parts.clear()
+    return group
 
 
 def _relative(rows: slice | np.ndarray, top: int) -> slice | np.ndarray:
-    """Count rows from the strip's first instead of the scene's."""
+    """Count rows from the first that is held instead of the scene's."""
     return slice(rows.start - top, rows.stop - top) if isinstance(rows, slice) else rows - top

@@ -10,7 +10,7 @@ from terrazzo.geo.raster import RasterFile
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Listener, silent
 from terrazzo.scene.engine import SceneSummary, map_scene
-from terrazzo.scene.layers import confidence_path
+from terrazzo.scene.layers import layer_path
 from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.writer import read_georeference
@@ -107,7 +107,7 @@ def map_paths(scenes: Sequence[Path], out: Path, *, settings: PredictSettings, b
     else:
         goals = [out / (name + suffix) for name, suffix in zip(_names(scenes), suffixes, strict=True)]
     taken = {scene.resolve() for scene in scenes}
-    for goal in goals + [confidence_path(goal) for goal in goals if settings.confidence]:
+    for goal in goals + [layer_path(goal, name) for goal in goals for name in settings.layers]:
         if goal.resolve() in taken:
             raise ConfigError(f"{goal} would be written twice, or replace a scene; choose another folder.")
         taken.add(goal.resolve())

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from terrazzo.errors import ConfigError
 
@@ -75,29 +76,56 @@ class Axis:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @cached_property
+    def fades(self) -> tuple[slice, ...]:
+        """Pixels of the scene over which each window fades into the next: all that both see, but at most half a window.
+
+        Fades never meet, so that no pixel is made of more than two windows.
+
+        >>> Axis(26, 10, 9).fades
+        (slice(8, 10, None), slice(16, 18, None))
+        """
+        pairs = [(before, after - before) for before, after in pairwise(self.starts)]
+        widest = min([self.size // 2, *(step for _, step in pairs)])
+        found = []
+        for before, step in pairs:
+            shared = self.size - step
+            width = min(shared, widest)
+            begin = before + step + (shared - width) // 2
+            found.append(slice(begin, begin + width))
+        return tuple(found)
+
+    def used(self, number: int) -> slice:
+        """Return the pixels of the scene to which a window adds: from where it fades in to where it has faded out."""
+        begin = self.fades[number - 1].start if number else 0
+        return slice(begin, self.fades[number].stop if number < len(self) - 1 else self.length)
+
+    def rising(self, number: int) -> Float32[np.ndarray, " pixel"]:
+        """Return the weights, above 0 and below 1, of window `number + 1` over its fade; `number` has the rest to 1.
+
+        A cosine ramp; sampled half a pixel in, so that neither window has weight 0 within.
+        """
+        width = self.fades[number].stop - self.fades[number].start
+        share = (np.arange(width) + 0.5) / max(width, 1)
+        ramp: Float32[np.ndarray, " pixel"] = (np.sin(0.5 * np.pi * share) ** 2).astype(np.float32)
+        return ramp
+
     def weights(self, number: int) -> Float32[np.ndarray, " pixel"]:
         """Return the weights, 0..1, of one window's pixels; over all windows they sum to 1 at every pixel.
-
-        Neighbours share a cosine ramp exactly as long as their real overlap. A window's weight is the ramp that rises
-        into it less the ramp that rises out of it, so that the sum telescopes to 1 whatever the overlaps are.
 
         Args:
             number: Position of the window in `starts`.
         """
-        pixels = np.arange(self.size) + self.starts[number]
-        rising = np.ones(self.size) if number == 0 else self._ramp(number - 1, pixels)
-        falling = np.zeros(self.size) if number == len(self) - 1 else self._ramp(number, pixels)
-        return (rising - falling).astype(np.float32)
-
-    def _ramp(self, number: int, pixels: np.ndarray) -> Float64[np.ndarray, " pixel"]:
-        """Rise from 0 to 1 over what windows `number` and `number + 1` have in common."""
-        begin = self.starts[number + 1]
-        shared = self.starts[number] + self.size - begin
-        if shared == 0:
-            return (pixels >= begin).astype(np.float64)
-        # Half a pixel in, so that no pixel of the overlap has weight 0 in either window.
-        share = np.clip((pixels - begin + 0.5) / shared, 0.0, 1.0)
-        return np.sin(0.5 * np.pi * share) ** 2
+        weights = np.zeros(self.size, dtype=np.float32)
+        start, used = self.starts[number], self.used(number)
+        weights[used.start - start : used.stop - start] = 1
+        if number:
+            fade = self.fades[number - 1]
+            weights[fade.start - start : fade.stop - start] = self.rising(number - 1)
+        if number < len(self) - 1:
+            fade = self.fades[number]
+            weights[fade.start - start : fade.stop - start] = 1 - self.rising(number)
+        return weights
 
 
 def mirrored(start: int, stop: int, length: int) -> slice | np.ndarray:

@@ -29,6 +29,7 @@ __all__ = [
     "RowWriter",
     "open_writer",
     "read_georeference",
+    "require_can_hold",
     "storage_errors",
 ]
 
@@ -69,20 +70,24 @@ class Layer:
     Attributes:
         name: What it shows, such as "class".
         dtype: numpy type of the values.
-        channels: 1, or 4 for red, green, blue, alpha.
+        channels: 1, 4 for red, green, blue, alpha of a colour map, or one a class.
         nodata: Value of missing pixels; None where alpha says it.
         palette: Red, green, blue, alpha of each of 256 values; None for plain numbers.
         scale: Factor from value to meaning.
         tags: Notes kept in the file.
+        band_names: What each band shows; the layer's name if empty.
+        colours: Whether the four channels are red, green, blue and alpha.
     """
 
     name: str
     dtype: np.dtype[Any]
-    channels: Literal[1, 4] = 1
-    nodata: int | None = None
+    channels: int = 1
+    nodata: int | float | None = None
     palette: UInt8[np.ndarray, "256 4"] | None = None
     scale: float = 1.0
     tags: Mapping[str, str] = field(default_factory=dict)
+    band_names: tuple[str, ...] = ()
+    colours: bool = False
 
 
 @runtime_checkable
@@ -126,15 +131,12 @@ def open_writer(
         ConfigError: The format cannot hold the layer or the scene's georeference.
         StorageError: The file cannot be written.
     """
-    suffix = path.suffix.lower()
+    require_can_hold(goal, layer, georeference)
     with storage_errors(goal):
-        if suffix == ".png":
-            _require_png_can_hold(goal, layer, georeference)
+        if path.suffix.lower() == ".png":
             writer: RowWriter = _png(path, layer, grid)
-        elif suffix in {".tif", ".tiff"}:
-            writer = GeoTiffWriter(path, layer, grid, georeference, compression=compression)
         else:
-            raise ConfigError(f"A map is written as .tif or .png, not {suffix or 'without suffix'} ({goal}).")
+            writer = GeoTiffWriter(path, layer, grid, georeference, compression=compression)
     try:
         yield writer
     except BaseException:
@@ -142,6 +144,19 @@ def open_writer(
         raise
     with storage_errors(goal):
         writer.complete()
+
+
+def require_can_hold(goal: Path, layer: Layer, georeference: Georeference) -> None:
+    """Refuse a file whose format cannot hold a layer, before anything is computed for it.
+
+    Raises:
+        ConfigError: The suffix names no format, or one that cannot hold the layer or the scene's georeference.
+    """
+    suffix = goal.suffix.lower()
+    if suffix == ".png":
+        _require_png_can_hold(goal, layer, georeference)
+    elif suffix not in {".tif", ".tiff"}:
+        raise ConfigError(f"A map is written as .tif or .png, not {suffix or 'without suffix'} ({goal}).")
 
 
 @contextlib.contextmanager
@@ -164,6 +179,8 @@ def _png(path: Path, layer: Layer, grid: Grid) -> PngWriter:
 def _require_png_can_hold(path: Path, layer: Layer, georeference: Georeference) -> None:
     if georeference.present:
         raise ConfigError(f"{path}: a PNG cannot say where the scene lies; write a .tif.")
+    if layer.channels != 1 and not layer.colours:
+        raise ConfigError(f"{path}: a PNG cannot hold {layer.channels} bands of {layer.name}; write a .tif.")
     if layer.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise ConfigError(f"{path}: a PNG cannot hold {layer.dtype} values; write a .tif or predict.values=index.")
 
@@ -253,7 +270,7 @@ def _profile(layer: Layer, grid: Grid, georeference: Georeference, compression: 
     }  # fmt: skip
     if layer.nodata is not None:
         profile["nodata"] = layer.nodata
-    if layer.channels == 4:
+    if layer.colours:
         profile |= {"photometric": "RGB", "alpha": "unassociated"}
     elif layer.palette is not None:
         profile |= {"photometric": "palette"}
@@ -275,13 +292,14 @@ def _block(length: int) -> int:
 
 
 def _describe(file: Any, layer: Layer) -> None:  # noqa: ANN401 - rasterio has no types
-    file.set_band_description(1, layer.name)
-    if layer.channels == 4:
+    for number, name in enumerate(layer.band_names or (layer.name,), 1):
+        file.set_band_description(number, name)
+    if layer.colours:
         file.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
         for number, name in enumerate(("red", "green", "blue", "alpha"), 1):
             file.set_band_description(number, name)
     if layer.palette is not None:
         file.write_colormap(1, {value: tuple(map(int, colour)) for value, colour in enumerate(layer.palette)})
     if layer.scale != 1.0:
-        file.scales = (layer.scale,)
+        file.scales = (layer.scale,) * layer.channels
     file.update_tags(**layer.tags)

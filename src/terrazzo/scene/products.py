@@ -1,0 +1,160 @@
+"""From blended scores to what a map holds: the class, and how sure it is of it.
+
+A product is decided pixel by pixel, so that it makes no difference in which pieces a scene's pixels come.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Shaped
+
+from terrazzo.errors import ModelError
+from terrazzo.scene.settings import Blend, PredictSettings
+
+__all__ = ["CONFIDENCE_STEPS", "STEPS_SCALE", "Product", "ProductRows", "Products", "products_of"]
+
+CONFIDENCE_STEPS = 254
+"""Steps of a stored share: 0 is 0, 254 is 1, and 255 is left for missing pixels."""
+
+STEPS_SCALE = 10
+"""A stored number of steps is in tenths, since windows that fade into each other have means between theirs."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One raster that is decided from the scores.
+
+    Attributes:
+        name: "class", or one of the further layers.
+        dtype: numpy type of its values.
+        channels: 1, or one a class.
+        missing: Value of pixels that the scene has not measured.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    channels: int
+    missing: int | float
+
+
+ProductRows = dict[str, Shaped[np.ndarray, "channel y x"]]
+"""Rows of every product by name."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """All rasters of a map.
+
+    Attributes:
+        classes: Classes.
+        blend: Whether scores are probabilities or logits.
+        items: What is decided, the class first.
+    """
+
+    classes: int
+    blend: Blend
+    items: tuple[Product, ...]
+
+    def __iter__(self) -> Iterator[Product]:
+        """Yield the products, the class first."""
+        return iter(self.items)
+
+    @property
+    def channels(self) -> int:
+        """Scores that are blended: one a class, and the steps where they are asked for."""
+        return self.classes + any(product.name == "steps" for product in self.items)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel over all products."""
+        return sum(product.dtype.itemsize * product.channels for product in self.items)
+
+    def missing(self, height: int, width: int) -> ProductRows:
+        """Return rows of which no pixel was measured."""
+        return {
+            product.name: np.full((product.channels, height, width), product.missing, dtype=product.dtype)
+            for product in self.items
+        }
+
+    def decide(self, scores: Float32[torch.Tensor, "channel y x"], *, y: int) -> dict[str, torch.Tensor]:
+        """Return each product's values as a tensor `channel y x` on the scores' device.
+
+        Args:
+            scores: Blended scores of some pixels.
+            y: Their first row in the scene; named where an answer is wrong.
+
+        Raises:
+            ModelError: The best score of a pixel is no finite number.
+        """
+        with torch.inference_mode():
+            per_class = scores[: self.classes]
+            best, number = per_class.max(dim=0)
+            # The sum tells in one pass: it is finite just if all are.
+            if not bool(torch.isfinite(best.sum())):
+                raise ModelError(
+                    f"The network's answer is not a number in rows {y} to {y + scores.shape[1] - 1}; its values "
+                    "overflow in this precision (try predict.precision=float32), or the training diverged."
+                )
+            found = {"class": number[None].to(_torch_type(self.items[0].dtype))}
+            probabilities: torch.Tensor | None = None
+            for product in self.items[1:]:
+                if product.name == "steps":
+                    found["steps"] = _rounded(scores[self.classes :], STEPS_SCALE)
+                    continue
+                if product.name == "confidence" and self.blend == "probabilities":
+                    found["confidence"] = _rounded(best[None], CONFIDENCE_STEPS)
+                    continue
+                if probabilities is None:
+                    probabilities = per_class if self.blend == "probabilities" else per_class.softmax(dim=0)
+                found[product.name] = _decided(product, probabilities)
+            return found
+
+
+def products_of(settings: PredictSettings, *, classes: int, ignore: int) -> Products:
+    """Return what a map holds, in the order of the settings' layers after the class.
+
+    Args:
+        settings: What is asked for.
+        classes: Classes.
+        ignore: Class value of pixels that the scene has not measured.
+    """
+    class_type = np.dtype(np.uint8 if ignore <= 255 else np.uint16)
+    items = [Product("class", class_type, 1, ignore)]
+    for name in settings.layers:
+        if name == "probabilities":
+            half = settings.probability_type == "float16"
+            dtype, missing = (np.dtype(np.float16), math.nan) if half else (np.dtype(np.uint8), 255.0)
+            items.append(Product(name, dtype, classes, missing))
+        else:
+            items.append(Product(name, np.dtype(np.uint8), 1, 255))
+    return Products(classes, settings.blend, tuple(items))
+
+
+def _decided(product: Product, probabilities: Float32[torch.Tensor, "class y x"]) -> torch.Tensor:
+    if product.name == "confidence":
+        return _rounded(probabilities.amax(dim=0, keepdim=True), CONFIDENCE_STEPS)
+    if product.name == "entropy":
+        # Of a single class nothing is uncertain.
+        largest = math.log(max(len(probabilities), 2))
+        entropy = torch.special.entr(probabilities).sum(dim=0, keepdim=True) / largest
+        return _rounded(entropy, CONFIDENCE_STEPS)
+    if product.name == "margin":
+        if len(probabilities) == 1:
+            return _rounded(probabilities, CONFIDENCE_STEPS)
+        first, second = probabilities.topk(2, dim=0).values
+        return _rounded((first - second)[None], CONFIDENCE_STEPS)
+    if product.dtype == np.float16:
+        return probabilities.to(torch.float16)
+    return _rounded(probabilities, CONFIDENCE_STEPS)
+
+
+def _rounded(values: torch.Tensor, scale: int) -> torch.Tensor:
+    return (values * scale).round().clamp(0, CONFIDENCE_STEPS).to(torch.uint8)
+
+
+def _torch_type(dtype: np.dtype[Any]) -> torch.dtype:
+    return torch.uint8 if dtype == np.uint8 else torch.uint16
