@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Literal
 
 import numpy as np
-import rasterio
 from jaxtyping import Bool, Shaped, UInt8
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
@@ -27,6 +26,7 @@ from terrazzo.geo.declared_size import check_declared_size
 from terrazzo.geo.file_bands import alpha_number, file_bands
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
+from terrazzo.geo.kept_open import kept, open_dataset
 from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
 from terrazzo.geo.png import check_png
 from terrazzo.geo.warped import BLOCK, MEASURED, OUTSIDE, Pixels, Resampling, way_onto
@@ -79,16 +79,19 @@ class RasterFile:
         self.path = str(path)
         try:
             # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
-            self._source = rasterio.open(self.path)
+            self._source, fresh = open_dataset(self.path)
         except RasterioError as error:
             raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
         try:
-            self._check_file(Path(self.path))
+            if fresh:
+                self._check_file(Path(self.path))
             self.orientation = self._noted_orientation()
             self._warp = None if onto is None else way_onto(onto, self.own_grid, resampling, name=self.path)
         except DataError:
-            self._source.close()
+            if fresh:
+                self._source.close()
             raise
+        self._kept = kept(self.path, self._source)
         self._onto = onto
         self.warped = self._warp is not None
 
@@ -117,8 +120,9 @@ class RasterFile:
             check_jpeg(path)
 
     def close(self) -> None:
-        """Free the file."""
-        self._source.close()
+        """Free the file, unless it is kept open for whoever reads it next."""
+        if not self._kept:
+            self._source.close()
 
     @property
     def grid(self) -> Grid:

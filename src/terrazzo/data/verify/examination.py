@@ -31,6 +31,7 @@ from terrazzo.data.verify.shift import Shift, find_shift
 from terrazzo.errors import DataError, LabelError, TerrazzoError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
+from terrazzo.geo.kept_open import keep_open
 from terrazzo.geo.raster import Raster, RasterFile
 
 __all__ = ["Examined", "examine"]
@@ -100,7 +101,7 @@ def examine(
             stays whole.
     """
     # Damaged JPEG data is only warned of by default, and comes out grey.
-    with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True):
+    with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True), keep_open():
         paths = tuple(dict.fromkeys(pair.all_files))
         lost = [finding for path in paths if (finding := damage(path)) is not None]
         if lost:

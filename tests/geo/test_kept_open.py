@@ -1,0 +1,53 @@
+"""A file that several readers open is opened once, and closed when the last has done."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+
+from terrazzo.errors import DataError
+from terrazzo.geo import kept_open
+from terrazzo.geo.kept_open import keep_open
+from terrazzo.geo.raster import RasterFile
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "a ü.png"
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(path)
+    return path
+
+
+def test_one_opening_serves_all_readers(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    really = rasterio.open
+
+    def count(path: str) -> object:
+        opened.append(path)
+        return really(path)
+
+    monkeypatch.setattr(kept_open.rasterio, "open", count)
+    with keep_open():
+        for _ in range(3):
+            with RasterFile(picture) as file:
+                assert file.read().values[0, 2, 3] == 11
+        source = file._source
+        assert not source.closed
+    assert source.closed
+    assert opened == [str(picture)]
+
+
+def test_elsewhere_each_reader_opens_and_closes(picture: Path) -> None:
+    with RasterFile(picture) as first, RasterFile(picture) as second:
+        assert first._source is not second._source
+    assert first._source.closed
+
+
+def test_a_file_that_is_not_whole_is_refused_each_time(picture: Path) -> None:
+    picture.write_bytes(picture.read_bytes()[:-20])
+    with keep_open():
+        for _ in range(2):
+            with pytest.raises(DataError, match=r"a ü\.png"):
+                RasterFile(picture)
