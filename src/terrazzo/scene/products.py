@@ -109,7 +109,7 @@ class Products:
                     found["confidence"] = _rounded(best[None], CONFIDENCE_STEPS)
                     continue
                 if probabilities is None:
-                    probabilities = per_class if self.blend == "probabilities" else per_class.softmax(dim=0)
+                    probabilities = per_class if self.blend == "probabilities" else _softmax(per_class, best)
                 found[product.name] = _decided(product, probabilities)
             return found
 
@@ -140,8 +140,8 @@ def _decided(product: Product, probabilities: Float32[torch.Tensor, "class y x"]
     if product.name == "entropy":
         # Of a single class nothing is uncertain.
         largest = math.log(max(len(probabilities), 2))
-        entropy = torch.special.entr(probabilities).sum(dim=0, keepdim=True) / largest
-        return _rounded(entropy, CONFIDENCE_STEPS)
+        entropy = _summed(torch.special.entr(probabilities)) / largest
+        return _rounded(entropy[None], CONFIDENCE_STEPS)
     if product.name == "margin":
         if len(probabilities) == 1:
             return _rounded(probabilities, CONFIDENCE_STEPS)
@@ -150,6 +150,22 @@ def _decided(product: Product, probabilities: Float32[torch.Tensor, "class y x"]
     if product.dtype == np.float16:
         return probabilities.to(torch.float16)
     return _rounded(probabilities, CONFIDENCE_STEPS)
+
+
+def _softmax(
+    logits: Float32[torch.Tensor, "class y x"], best: Float32[torch.Tensor, "y x"]
+) -> Float32[torch.Tensor, "class y x"]:
+    """Return probabilities, each pixel's from its own values alone, to the last bit."""
+    exponentials = (logits - best).exp_()
+    return exponentials.div_(_summed(exponentials))
+
+
+def _summed(values: Float32[torch.Tensor, "class y x"]) -> Float32[torch.Tensor, "y x"]:
+    """Return the sum over the classes, one after the other: torch's own order depends on the shape of the piece."""
+    total = values[0].clone()
+    for plane in values[1:]:
+        total += plane
+    return total
 
 
 def _rounded(values: torch.Tensor, scale: int) -> torch.Tensor:
