@@ -86,7 +86,8 @@ class Axis:
         (slice(8, 10, None), slice(16, 18, None))
         """
         pairs = [(before, after - before) for before, after in pairwise(self.starts)]
-        widest = min([self.size // 2, *(step for _, step in pairs)])
+        # Two windows alone have no other fade to meet, however close they lie.
+        widest = min([self.size // 2, *(step for _, step in pairs)]) if len(pairs) > 1 else self.size // 2
         found = []
         for before, step in pairs:
             shared = self.size - step
