@@ -1,7 +1,7 @@
 """Calls that run side by side in threads, and results that come back in the order of the calls."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 def in_order(
     items: Iterable[T], call: Callable[[T], R], *, needed: Callable[[T], bool], lanes: int
-) -> Iterator[tuple[T, R | None]]:
+) -> Generator[tuple[T, R | None], None, None]:
     """Yield each item with the result of its call, in the order of the items.
 
     Args:

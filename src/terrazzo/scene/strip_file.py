@@ -101,6 +101,11 @@ class StripWriter:
         self._offset = 0
         self._file: BinaryIO = self.path.open("xb")
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file is finished or abandoned."""
+        return self._file.closed
+
     def rows(self, y: int, rows: ProductRows) -> None:
         """Append finished rows of every product."""
         for name, values in rows.items():

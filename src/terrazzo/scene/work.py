@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -104,22 +104,25 @@ def work(
 
     with (
         torch.inference_mode(),
-        contextlib.ExitStack() as begun,
+        _open_files() as files,
         Consumer[Callable[[], None]](lambda call: call(), ahead=_BLOCKS_AHEAD) as writing,
         Producer(read, ahead=_ITEMS_AHEAD) as reading,
+        # Closed here, not when an error's traceback is forgotten: no forward pass outlives this call.
+        contextlib.closing(
+            in_order(
+                reading,
+                lambda item: forward(item) if isinstance(item, WindowGroup) else None,
+                needed=lambda item: isinstance(item, WindowGroup),
+                lanes=forward.lanes,
+            )
+        ) as computed,
     ):
-        computed = in_order(
-            reading,
-            lambda item: forward(item) if isinstance(item, WindowGroup) else None,
-            needed=lambda item: isinstance(item, WindowGroup),
-            lanes=forward.lanes,
-        )
         under_way: list[_StripUnderWay] = []
         for item, answer in computed:
             if isinstance(item, StripStart):
                 blender.begin(item.strip)
                 strip = _StripUnderWay(plan, item.strip, products, blender, folder, writing.give)
-                begun.callback(strip.writer.abandon)
+                files[:] = [file for file in files if not file.closed] + [strip.writer]
                 under_way[:] = [strip]
             elif isinstance(item, RowStart):
                 advance(len(plan.columns) - len(item.wanted))
@@ -130,6 +133,17 @@ def work(
                 advance(len(item.windows))
             else:
                 under_way[0].end(item, header_key, done)
+
+
+@contextlib.contextmanager
+def _open_files() -> Iterator[list[StripWriter]]:
+    """Yield a list of files; those that are not finished at the end are removed, once no thread writes to them."""
+    files: list[StripWriter] = []
+    try:
+        yield files
+    finally:
+        for file in files:
+            file.abandon()
 
 
 @dataclass
