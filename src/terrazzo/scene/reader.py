@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float32, Shaped
 
 from terrazzo.data.normalisation import Normalisation
+from terrazzo.errors import DataError
 from terrazzo.geo.raster import Raster
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.strips import Strip
@@ -215,6 +216,10 @@ class _HeldRows:
             self._values[:, position : position + height] = part.values
             self._valid[position : position + height] = part.valid
             position += height
+        if position != bottom - top:
+            raise DataError(
+                f"{plan.scene} ended after row {top + position - 1}; {bottom - top - position} are missing."
+            )
         self._top, self._bottom = top, bottom
         # Rows that the strip before read too belong to the pixels of this one as well.
         fresh = kept if pixels.begun else 0
