@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from terrazzo.scene.products import ProductRows, Products
@@ -116,17 +115,20 @@ def _seam(
     earlier = read_block(folder, before, _block(before, BELOW))
     later = read_block(folder, record, _block(record, ABOVE))
     valid = read_block(folder, record, _block(record, f"{ABOVE}_valid"))
-    if seams is not None:
-        differing = (earlier[: products.classes].argmax(0) != later[: products.classes].argmax(0)) & valid
-        seams.append(Seam(strip.rows[0], int(differing.sum()), int(valid.sum())))
-    scores = earlier + later
-    for first in range(0, scores.shape[1], _SEAM_ROWS):
+    differing = 0
+    for first in range(0, earlier.shape[1], _SEAM_ROWS):
         rows = slice(first, first + _SEAM_ROWS)
-        decided = products.decide(torch.from_numpy(np.ascontiguousarray(scores[:, rows])), y=strip.above.start + first)
+        above, below, measured = earlier[:, rows], later[:, rows], valid[rows]
+        if seams is not None:
+            changed = above[: products.classes].argmax(0) != below[: products.classes].argmax(0)
+            differing += int((changed & measured).sum())
+        decided = products.decide(torch.from_numpy(above + below), y=strip.above.start + first)
         values = {name: found.numpy() for name, found in decided.items()}
         for product in products:
-            values[product.name][:, ~valid[rows]] = product.missing
+            values[product.name][:, ~measured] = product.missing
         yield FinishedRows(strip.above.start + first, values)
+    if seams is not None:
+        seams.append(Seam(strip.rows[0], differing, int(valid.sum())))
 
 
 def _block(record: StripRecord, name: str) -> Block:
