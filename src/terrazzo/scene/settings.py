@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from terrazzo.data.features.names import View
 from terrazzo.record import Record
 
-__all__ = ["Blend", "LayerName", "PolygonSettings", "PredictSettings", "Values", "View"]
+__all__ = ["Blend", "LayerName", "PolygonSettings", "PredictSettings", "Values"]
 
 Blend = Literal["probabilities", "logits"]
 LayerName = Literal["confidence", "entropy", "margin", "probabilities", "steps"]
 Values = Literal["index", "source", "colour"]
-View = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
 
 
 class PolygonSettings(Record):
