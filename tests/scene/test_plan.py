@@ -22,7 +22,7 @@ def planned(bundle: Bundle, scene: Path, **settings: object) -> ScenePlan:
 
 
 def test_windows_and_bytes(make_bundle: Make, make_scene: Scene) -> None:
-    plan = planned(make_bundle(), make_scene())
+    plan = planned(make_bundle(), make_scene(), strip_pixels=16)
     assert (plan.rows.starts, plan.columns.starts) == ((0, 11, 21), (0, 12, 25, 37))
     assert plan.windows == 12
     assert plan.window_shape == (16, 16)
@@ -33,8 +33,9 @@ def test_windows_and_bytes(make_bundle: Make, make_scene: Scene) -> None:
 
 
 def test_settings_override_the_bundle(make_bundle: Make, make_scene: Scene) -> None:
-    plan = planned(make_bundle(), make_scene(), window=20, stride=15, margin=2, batch_size=7)
-    assert (plan.rows.size, plan.rows.stride, plan.margin, plan.batch_size) == (20, 15, 2, 7)
+    plan = planned(make_bundle(), make_scene(), window=20, stride=15, margin=2, strip_pixels=30)
+    assert (plan.rows.size, plan.rows.stride, plan.margin) == (20, 15, 2)
+    assert [strip.rows for strip in plan.strips] == [range(2), range(2, 3)]
     assert plan.window_shape == (24, 24)
 
 
@@ -49,13 +50,6 @@ def test_overlap_and_stride_contradict() -> None:
 def test_settings_out_of_range(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         PredictSettings(**settings)
-
-
-def test_memory_follows_width_and_never_height(make_bundle: Make, make_scene: Scene) -> None:
-    low = planned(make_bundle(), make_scene("low.tif", (50, 60)))
-    high = planned(make_bundle(), make_scene("high.tif", (500, 60)))
-    wide = planned(make_bundle(), make_scene("wide.tif", (50, 600)))
-    assert low.memory_bytes == high.memory_bytes < wide.memory_bytes
 
 
 def test_a_trained_resize_needs_its_own_window(make_bundle: Make, make_scene: Scene) -> None:
