@@ -9,9 +9,11 @@ TerrazzoError
 ├── BundleError          a model file is damaged, foreign or too new
 ├── ModelError           a network cannot be built or answered with wrong shapes
 ├── TrainingError        training cannot go on (a loss that is not finite, a run folder that holds another run)
-└── StorageError         files cannot be written, read or locked
-    ├── LockedError      another process works on the same output
-    └── SpaceError       the disk has too little room
+├── StorageError         files cannot be written, read or locked
+│   ├── LockedError      another process works on the same output
+│   └── SpaceError       the disk has too little room
+├── StoppedError         somebody asked to stop; the same command goes on
+└── WorkerError          a process that computes for another one ended, or failed in a way nobody foresaw
 
 Each message says what was given, what was expected, where, and what to do.
 """
@@ -25,10 +27,12 @@ __all__ = [
     "LockedError",
     "ModelError",
     "SpaceError",
+    "StoppedError",
     "StorageError",
     "TerrazzoError",
     "TrainingError",
     "UnfitDataError",
+    "WorkerError",
 ]
 
 
@@ -78,3 +82,11 @@ class LockedError(StorageError):
 
 class SpaceError(StorageError):
     """The disk has too little room."""
+
+
+class StoppedError(TerrazzoError, RuntimeError):
+    """Somebody asked to stop; the same command goes on."""
+
+
+class WorkerError(TerrazzoError, RuntimeError):
+    """A process that computes for another one ended, or failed in a way nobody foresaw."""

@@ -23,9 +23,11 @@ __all__ = [
     "atomic_path",
     "fingerprint",
     "hash_file",
+    "is_full",
     "locked",
     "read_json",
     "require_space",
+    "scratch_folder",
     "sweep",
     "write_bytes",
     "write_json",
@@ -37,6 +39,8 @@ _TEMPORARY = re.compile(r"^\..*\.partial-(\d+)-[0-9a-f]{8}(\..*)?$", re.DOTALL)
 # Temporaries that this process writes now: after a restart in a container an old one can bear our own number.
 _OPEN: set[str] = set()
 _HELD: set[int] = set()
+# How often a lock is sought in a folder that others remove.
+_ATTEMPTS = 100
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -61,7 +65,7 @@ def atomic_path(goal: Path) -> Iterator[Path]:
         try:
             yield temporary
         except OSError as error:
-            if error.errno in _FULL:
+            if is_full(error):
                 raise SpaceError(
                     f"{goal} cannot be written: {os.strerror(error.errno)}; free some room or choose another disk."
                 ) from error
@@ -80,6 +84,27 @@ def atomic_path(goal: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(goal: Path) -> Iterator[Path]:
+    """Yield a new folder beside `goal` for what is needed on the way to it; it is removed on exit.
+
+    Args:
+        goal: Path on whose disk there is room.
+
+    Raises:
+        StorageError: The folder cannot be made.
+    """
+    stem = goal.stem.removeprefix(".").partition(TEMPORARY_MARK)[0]
+    folder = goal.with_name(f".{stem}{TEMPORARY_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}.scratch")
+    _OPEN.add(folder.name)
+    try:
+        _make_folder(folder)
+        yield folder
+    finally:
+        _OPEN.discard(folder.name)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_folder(folder: Path) -> None:
@@ -152,20 +177,8 @@ def locked(folder: Path) -> Iterator[None]:
         LockedError: Another process holds it.
         StorageError: The folder cannot be made or written.
     """
-    _make_folder(folder)
+    descriptor = _open_lock(folder)
     try:
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be locked: {error.strerror}.") from error
-    _HELD.add(descriptor)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise LockedError(
-                f"{folder} is in use by process {holder}; wait for it, stop it, or choose another folder."
-            ) from error
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
@@ -173,6 +186,52 @@ def locked(folder: Path) -> Iterator[None]:
         if descriptor in _HELD:
             _HELD.discard(descriptor)
             os.close(descriptor)
+
+
+def _open_lock(folder: Path) -> int:
+    """Open and lock `.lock` in a folder, and return its descriptor, which is among the held ones.
+
+    Whoever held the folder before may remove it between our opening and our locking. What we then have is the lock of a
+    file that nobody else will ever open; so the file that bears the name must be ours, or all begins anew.
+    """
+    path = folder / ".lock"
+    for _ in range(_ATTEMPTS):
+        _make_folder(folder)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be locked: {error.strerror}.") from error
+        _HELD.add(descriptor)
+        ours = False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = _is_at(descriptor, path)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise LockedError(
+                f"{folder} is in use by process {holder}; wait for it, stop it, or choose another folder."
+            ) from error
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be locked: {error.strerror}.") from error
+        finally:
+            if not ours:
+                _HELD.discard(descriptor)
+                os.close(descriptor)
+        if ours:
+            return descriptor
+    raise StorageError(
+        f"{folder} cannot be locked: it disappears as soon as it is made; is another process removing it?"
+    )
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that bears the name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _let_go() -> None:
@@ -184,6 +243,11 @@ def _let_go() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a file could not be written for want of room: the disk's, the user's, or the file's own."""
+    return error.errno in _FULL
 
 
 def require_space(folder: Path, needed_bytes: int, purpose: str) -> None:

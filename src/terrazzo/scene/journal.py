@@ -10,6 +10,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable
+from io import RawIOBase
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -59,7 +60,7 @@ class Journal:
         """Begin anew: whatever lies in the folder is removed but its lock."""
         self.clear()
         self.records, self.damaged = {}, 0
-        write_json(self.folder / HEADER_FILE, header.model_dump(mode="json"))
+        write_json(self.folder / HEADER_FILE, {**header.model_dump(mode="json"), "key": header.key})
         self.header = header
 
     def goes_on(self, request: Request) -> bool:
@@ -82,25 +83,29 @@ class Journal:
         """Note that a strip is finished; on return that is on the disk.
 
         Raises:
-            OSError: The disk is full or fails.
+            OSError: The disk is full or fails; the strip does not count, and the lines before do.
         """
-        _flush_folder(self.folder)
-        line = _line(record)
+        if self.damaged:
+            # What follows a torn line would be taken for its end.
+            self.keep(self.records)
         path = self.folder / JOURNAL_FILE
-        with path.open("ab") as file:
+        path.touch()
+        # The names of the strip's file and of the journal, before a line speaks of them.
+        _flush_folder(self.folder)
+        with path.open("ab", buffering=0) as file:
             begun = file.tell()
             try:
-                file.write(line)
-                file.flush()
+                _write_all(file, _line(record))
                 os.fsync(file.fileno())
             except OSError:
-                # Half a line would make the next one unreadable too.
-                os.ftruncate(file.fileno(), begun)
+                self._cut(file.fileno(), begun)
                 raise
         self.records[record.strip] = record
 
     def is_whole(self, record: StripRecord) -> bool:
         """Whether a strip's file holds what was written to it, to the last byte."""
+        if record.size != sum(block.size for block in record.blocks):
+            return False
         try:
             if (self.folder / record.file).stat().st_size != record.size:
                 return False
@@ -119,6 +124,13 @@ class Journal:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def _cut(self, descriptor: int, length: int) -> None:
+        """Take half a line away again, or remember that it is there."""
+        try:
+            os.ftruncate(descriptor, length)
+        except OSError:
+            self.damaged += 1
 
     def _read_lines(self) -> None:
         try:
@@ -153,10 +165,21 @@ def _parsed(line: bytes) -> StripRecord | None:
 
 
 def _read_header(path: Path) -> Header | None:
+    """Return the header of an earlier start, or None where there is none or it is not what was written."""
     try:
-        return Header.model_validate(read_json(path))
-    except (StorageError, ValidationError):
+        content = read_json(path)
+        key = content.pop("key")
+        header = Header.model_validate(content)
+    except (AttributeError, KeyError, StorageError, TypeError, ValidationError):
         return None
+    return header if header.key == key else None
+
+
+def _write_all(file: RawIOBase, content: bytes) -> None:
+    """Write all bytes: without a buffer the system may take fewer at once, on a nearly full disk say."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
 
 
 def _flush_folder(folder: Path) -> None:

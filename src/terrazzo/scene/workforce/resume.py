@@ -1,0 +1,78 @@
+"""What an earlier start has finished, looked at with the scene's pixels as they are now."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
+from terrazzo.errors import DataError
+from terrazzo.scene.header import Header
+from terrazzo.scene.journal import Journal
+from terrazzo.scene.plan import ScenePlan
+from terrazzo.scene.reader import RowSource, hash_strip
+from terrazzo.scene.strips import Strip
+from terrazzo.scene.work import strip_key
+
+__all__ = ["check_strips"]
+
+# Each holds one row of windows over the scene's whole width.
+_MOST_READERS = 4
+
+
+def check_strips(
+    journal: Journal,
+    plan: ScenePlan,
+    open_source: Callable[[], AbstractContextManager[RowSource]],
+    header: Header,
+    *,
+    checked: Callable[[int], None] = lambda _strip: None,
+) -> tuple[int, ...]:
+    """Return the strips that need not be computed again.
+
+    Of such a strip the file is what was written, to the last byte, and was computed from what the scene holds now, by
+    what would compute it now. Pass the numbers to `Journal.keep`.
+
+    Args:
+        journal: What an earlier start has left.
+        plan: How the scene is cut now.
+        open_source: Opens the scene's pixels; called once a thread.
+        header: What is asked and decided now.
+        checked: Hears the number of each strip that was looked at, in a thread.
+
+    Returns:
+        Their numbers, in order.
+    """
+    recorded = [strip for strip in plan.strips if strip.number in journal.records]
+    readers = min(len(os.sched_getaffinity(0)), _MOST_READERS, len(recorded))
+    if not readers:
+        return ()
+
+    def look(part: Sequence[Strip]) -> list[int]:
+        found = []
+        with open_source() as source:
+            for strip in part:
+                if _is_finished(journal, plan, source, header, strip):
+                    found.append(strip.number)
+                checked(strip.number)
+        return found
+
+    with ThreadPoolExecutor(readers, thread_name_prefix="terrazzo-check") as pool:
+        return tuple(sorted(number for found in pool.map(look, _parts(recorded, readers)) for number in found))
+
+
+def _is_finished(journal: Journal, plan: ScenePlan, source: RowSource, header: Header, strip: Strip) -> bool:
+    record = journal.records[strip.number]
+    if not journal.is_whole(record):
+        return False
+    try:
+        pixels_hash = hash_strip(plan, source, strip)
+    except DataError:
+        # What cannot be read now is said when it is computed again, with all that belongs to it.
+        return False
+    return record.key == strip_key(header.key, strip.number, pixels_hash)
+
+
+def _parts(strips: Sequence[Strip], number: int) -> Iterator[Sequence[Strip]]:
+    """Divide strips into runs, since neighbours share rows that are decoded once."""
+    for part in range(number):
+        yield strips[part * len(strips) // number : (part + 1) * len(strips) // number]
