@@ -2,7 +2,9 @@
 
 Source: PingoLH/FCHarDNet, train.py, which puts `hardnet_petite_base.pth` into the network's list of layers: names are
 `0.conv.weight` to `17.norm.running_var`; whole networks of that repository, `model_state` with names from
-`module.base.0.conv.weight`, hold the same encoder. Licence: MIT.
+`module.base.0.conv.weight`, hold the same encoder. Licence: that
+repository, a fork of the MIT-licensed pytorch-semseg, states none of its own; the authors' PingoLH/Pytorch-HarDNet is
+MIT.
 """
 
 import pickle
@@ -22,7 +24,7 @@ __all__ = ["load_encoder", "pretrained_input", "published_name", "readable"]
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-LICENCE = "MIT (PingoLH/FCHarDNet, trained on ImageNet)"
+LICENCE = "none stated in PingoLH/FCHarDNet; MIT in its authors' Pytorch-HarDNet; trained on ImageNet"
 FIRST, FIRST_OWN = "0.conv.weight", "stem.0.conv.weight"
 PREFIXES = ("", "base.", "module.base.")
 WRAPPERS = ("model_state", "state_dict")
