@@ -15,6 +15,7 @@ from terrazzo.bundle import FORMAT, Bundle
 from terrazzo.bundle import bundle as bundle_module
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Class, Classes
+from terrazzo.data.distribution import Distribution
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError
 from terrazzo.geo.bands import Band, Bands
@@ -95,6 +96,19 @@ def test_optional_fields_come_back(tmp_path: Path) -> None:
     read = Bundle.load(str(tmp_path / "b.safetensors"))
     assert read.resolution_m is None
     assert read.resize == Resize(height=32, width=48)
+
+
+def test_a_distribution_comes_back_and_decides_no_answer(tmp_path: Path) -> None:
+    quantiles = ((0.0, 0.1, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 255.0), (1e-3, 0.1, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 9e4))
+    bundle = make(distribution=Distribution(quantiles=quantiles, deviation=(2.5, 1.0)))
+    bundle.save(tmp_path / "b.safetensors")
+    assert Bundle.load(tmp_path / "b.safetensors").distribution == bundle.distribution
+    assert bundle.fingerprint == make().fingerprint
+
+
+def test_a_file_of_an_earlier_version_has_no_distribution(saved: Path) -> None:
+    rewrite(saved, distribution=...)
+    assert Bundle.load(saved).distribution is None
 
 
 def test_network_answers_as_the_trained_one(saved: Path) -> None:

@@ -26,11 +26,13 @@ CONTENT = {
     "licence": "",
     "fingerprint": "0" * 64,
 }
+OPTIONAL = {"distribution"}
+DISTRIBUTION = {"quantiles": [[float(number) for number in range(9)]], "deviation": [2.0]}
 
 
 def test_every_field_has_to_be_there() -> None:
     assert Contract.model_validate(CONTENT).format == FORMAT
-    assert set(Contract.model_fields) == set(CONTENT)
+    assert set(Contract.model_fields) - OPTIONAL == set(CONTENT)
     for name in CONTENT:
         with pytest.raises(ValidationError, match=name):
             Contract.model_validate({key: value for key, value in CONTENT.items() if key != name})
@@ -61,6 +63,19 @@ def test_one_mean_a_band() -> None:
     require_equal_bands(two, Normalisation(mean=(1.0, 2.0), std=(1.0, 1.0)))
     with pytest.raises(BundleError, match="2 bands and 1 means"):
         require_equal_bands(two, Normalisation(mean=(1.0,), std=(1.0,)))
+
+
+def test_files_of_earlier_versions_state_no_distribution() -> None:
+    assert Contract.model_validate(CONTENT).distribution is None
+    stated = Contract.model_validate({**CONTENT, "distribution": DISTRIBUTION}).distribution
+    assert stated is not None
+    assert stated.quantiles[0][4] == 4.0
+
+
+def test_quantiles_of_every_band() -> None:
+    twice = {"quantiles": DISTRIBUTION["quantiles"] * 2, "deviation": [2.0, 2.0]}
+    with pytest.raises(ValidationError, match="1 bands, but its distribution has quantiles of 2"):
+        Contract.model_validate({**CONTENT, "distribution": twice})
 
 
 def test_the_same_content_is_the_same_text() -> None:

@@ -1,5 +1,7 @@
 """One pass over an image: counts and moments, whatever the strips."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import rasterio
@@ -69,6 +71,8 @@ def test_agrees_with_numpy_however_it_is_cut_into_strips(shared, monkeypatch, st
     assert found.class_pixels == tuple(int((labelled & (label == number)).sum()) for number in range(3))
     assert found.ignored == (~labelled).sum()
     assert found.unlisted == {}
+    for band, (values, counts) in enumerate(zip(found.sketch.values, found.sketch.counts, strict=True)):
+        assert dict(zip(values, counts, strict=True)) == Counter(image[band][valid].tolist())
     for patch, pixels in zip(patches, found.patch_pixels, strict=True):
         part = np.where(labelled, label, 3)[patch.window.slices]
         assert pixels.tolist() == np.bincount(part.ravel(), minlength=4).tolist()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from terrazzo.data import prepare as module
 from terrazzo.data.dataset import PatchDataset
+from terrazzo.data.distribution import QUANTILE_SHARES
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import CATALOG_FILE, PREPARED_FILE
 from terrazzo.data.sample import PatchKey
@@ -59,6 +60,12 @@ def test_counts_means_and_roles(data_set, tmp_path):
     ).astype(float)
     assert prepared.normalisation.mean == pytest.approx(values.mean(axis=0), rel=1e-12)
     assert prepared.normalisation.std == pytest.approx(values.std(axis=0), rel=1e-12)
+    assert prepared.distribution is not None
+    assert prepared.distribution.deviation == prepared.normalisation.std
+    for band, quantiles in enumerate(prepared.distribution.quantiles):
+        exact = np.quantile(values[:, band], QUANTILE_SHARES, method="inverted_cdf")
+        assert quantiles == pytest.approx(exact, abs=2)
+    assert open_prepared(prepared.folder).distribution == prepared.distribution
     for split in ("train", "val", "test"):
         labels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in data_set.glob(f"{split}/masks/*")])
         assert prepared.pixel_counts[split] == tuple(np.bincount(labels, minlength=2))
@@ -73,6 +80,7 @@ def test_only_training_images_enter_the_statistics(data_set, tmp_path, write_pho
     write_photo("Daten ö/val/images/e.png", np.full((20, 13, 3), 255, dtype=np.uint8))
     after = prepared_from(data_set, tmp_path)
     assert after.normalisation == before.normalisation
+    assert after.distribution == before.distribution
     assert after.fingerprint != before.fingerprint
 
 
@@ -286,6 +294,7 @@ def test_a_given_normalisation_is_used_and_counts_stay(data_set, tmp_path):
     assert prepared.normalisation.model_dump(mode="json") == given
     assert prepared.pixel_counts == measured.pixel_counts
     assert prepared.fingerprint != measured.fingerprint
+    assert prepared.distribution is None
     assert prepared_from(data_set, tmp_path).normalisation == measured.normalisation
 
 

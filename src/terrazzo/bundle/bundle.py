@@ -20,6 +20,7 @@ from terrazzo.bundle.contract import FORMAT, METADATA_KEY, FrozenBackbone, canon
 from terrazzo.bundle.file import bundle_file, read_contract, read_weights, require_finite
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
+from terrazzo.data.distribution import Distribution
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError, ConfigError, ModelError
 from terrazzo.geo.bands import Bands
@@ -61,6 +62,8 @@ class Bundle:
         backbone: Weights that are needed beside the file; None where the file is enough.
         resize: What every patch was resized to for the network, and every window must be; None where sizes stay.
         backbone_path: Where those weights lie on this machine; not part of the file.
+        distribution: Quantiles of each band's raw values over the training images, by which a scene whose values lie
+            elsewhere is found; None where they were not measured.
     """
 
     architecture: Architecture
@@ -77,12 +80,13 @@ class Bundle:
     backbone: FrozenBackbone | None = None
     resize: Resize | None = None
     backbone_path: Path | None = None
+    distribution: Distribution | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that contradict each other."""
         if self.format != FORMAT:
             raise BundleError(f"A bundle has format {FORMAT}, not {self.format}.")
-        require_equal_bands(self.bands, self.normalisation)
+        require_equal_bands(self.bands, self.normalisation, self.distribution)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -203,6 +207,7 @@ class Bundle:
             "training": dict(self.training),
             "versions": dict(self.versions),
             "licence": self.licence,
+            "distribution": self.distribution.model_dump(mode="json") if self.distribution else None,
         }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
+from terrazzo.data.distribution import Distribution
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError, ModelError
 from terrazzo.geo.bands import Bands
@@ -81,23 +82,29 @@ class Contract(Record):
     """Licence of the weights; empty where none was stated."""
     fingerprint: Sha256
     """SHA-256 of all that decides the answers."""
+    distribution: Distribution | None = None
+    """How the training's values are distributed; None where that was not measured, as in files of earlier versions."""
 
     @model_validator(mode="after")
     def _bands_agree(self) -> "Contract":
-        require_equal_bands(self.bands, self.normalisation)
+        require_equal_bands(self.bands, self.normalisation, self.distribution)
         return self
 
 
-def require_equal_bands(bands: Bands, normalisation: Normalisation) -> None:
-    """Refuse a normalisation of other bands.
+def require_equal_bands(bands: Bands, normalisation: Normalisation, distribution: Distribution | None = None) -> None:
+    """Refuse a normalisation, or a distribution, of other bands.
 
     Raises:
-        BundleError: There are more or fewer means than bands.
+        BundleError: There are more or fewer means, or bands with quantiles, than bands.
     """
     if len(bands) != len(normalisation.mean):
         raise BundleError(
             "A bundle needs one mean and deviation a band, "
             f"but has {len(bands)} bands and {len(normalisation.mean)} means."
+        )
+    if distribution is not None and len(bands) != len(distribution.quantiles):
+        raise BundleError(
+            f"A bundle has {len(bands)} bands, but its distribution has quantiles of {len(distribution.quantiles)}."
         )
 
 

@@ -1,5 +1,6 @@
 """What was found in each image, kept beside prepared data so that an unchanged image is never read again."""
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from terrazzo.data.distribution import Sketch
 from terrazzo.data.measuring import ImageFacts
 from terrazzo.data.open_files import file_state
 from terrazzo.data.statistics import Moments
@@ -16,7 +18,10 @@ from terrazzo.storage import atomic_path
 __all__ = ["FACTS_FILE", "file_states", "load_facts", "save_facts"]
 
 FACTS_FILE = "facts.parquet"
-COLUMNS = ("key", "pixels", "mean", "squares", "class_pixels", "ignored", "unlisted", "patch_pixels")
+COLUMNS = (
+    *("key", "pixels", "mean", "squares", "class_pixels", "ignored", "unlisted", "patch_pixels"),
+    *("sketch_values", "sketch_counts", "sketch_lengths"),
+)
 
 
 def file_states(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
@@ -40,6 +45,9 @@ def save_facts(path: Path, facts: Mapping[str, ImageFacts]) -> None:
             "ignored": found.ignored,
             "unlisted": json.dumps(found.unlisted),
             "patch_pixels": found.patch_pixels.ravel(),
+            "sketch_values": list(itertools.chain.from_iterable(found.sketch.values)),
+            "sketch_counts": list(itertools.chain.from_iterable(found.sketch.counts)),
+            "sketch_lengths": [len(values) for values in found.sketch.values],
         }
         for key, found in facts.items()
     ]
@@ -65,4 +73,13 @@ def _facts(row: Mapping[Any, Any]) -> ImageFacts:
         ignored=int(row["ignored"]),
         unlisted={str(what): int(count) for what, count in json.loads(row["unlisted"]).items()},
         patch_pixels=np.asarray(row["patch_pixels"], dtype=np.int64).reshape(-1, len(class_pixels) + 1),
+        sketch=_sketch(row),
+    )
+
+
+def _sketch(row: Mapping[Any, Any]) -> Sketch:
+    ends = list(itertools.accumulate(map(int, row["sketch_lengths"]), initial=0))
+    return Sketch(
+        values=tuple(tuple(map(float, row["sketch_values"][begin:end])) for begin, end in itertools.pairwise(ends)),
+        counts=tuple(tuple(map(int, row["sketch_counts"][begin:end])) for begin, end in itertools.pairwise(ends)),
     )

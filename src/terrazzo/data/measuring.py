@@ -14,6 +14,7 @@ from jaxtyping import Int64, Shaped
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
+from terrazzo.data.distribution import Sketch, SketchSum
 from terrazzo.data.labels.label import LabelReader
 from terrazzo.data.patches import Patch
 from terrazzo.data.reading import ImageFiles, decode_label
@@ -31,6 +32,7 @@ COMPARED_CLASSES = 32
 """Up to this many classes are counted by comparing with each; beyond, one table for all is faster."""
 LARGEST_LISTING = 100
 """Unlisted values or colours that are told apart for an image."""
+NO_SKETCH = Sketch()
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class ImageFacts:
         unlisted: Pixels of each value or colour that no class lists.
         patch_pixels: For each patch the labelled pixels of each class and, last, its ignored pixels, those outside the
             area included.
+        sketch: Some values of each band and how many valid pixels each stands for; empty without statistics.
     """
 
     moments: Moments
@@ -51,6 +54,7 @@ class ImageFacts:
     ignored: int
     unlisted: dict[str, int]
     patch_pixels: Int64[np.ndarray, "patch class_and_ignored"]
+    sketch: Sketch = NO_SKETCH
 
 
 def measure_image(
@@ -65,8 +69,8 @@ def measure_image(
         patches: Its patches.
         bands: Bands that are used.
         classes: How labels name classes.
-        statistics: Measure the bands. Without, the moments are those of no pixel, and an image of which no pixel can be
-            missing is not even decoded.
+        statistics: Measure the bands. Without, moments and sketch are those of no pixel, and an image of which no pixel
+            can be missing is not even decoded.
 
     Raises:
         DataError: A file is damaged.
@@ -74,7 +78,7 @@ def measure_image(
     """
     lenient = classes if classes.unlisted != "error" else classes.model_copy(update={"unlisted": "ignore"})
     cells = _Cells(entry, patches, len(classes))
-    moments = MomentSum(len(bands))
+    moments, sketch = MomentSum(len(bands)), SketchSum(len(bands), entry.height, entry.width)
     unlisted: Counter[str] = Counter()
     owned = 0
     with ExitStack() as opened:
@@ -93,7 +97,9 @@ def measure_image(
                 raster = files.read(strip, bands)
                 valid = None if raster.valid.all() else raster.valid
                 if statistics:
-                    moments.add(raster.values, raster.valid if inside is None else raster.valid & inside)
+                    counted = raster.valid if inside is None else raster.valid & inside
+                    moments.add(raster.values, counted)
+                    sketch.add(strip.y, raster.values, counted)
                 del raster
             if label is not None:
                 decoded = decode_label(label, area, strip, lenient)
@@ -110,6 +116,7 @@ def measure_image(
         ignored=owned - int(totals.sum()),
         unlisted=_most_frequent(unlisted),
         patch_pixels=patch_pixels,
+        sketch=sketch.result() if statistics else NO_SKETCH,
     )
 
 

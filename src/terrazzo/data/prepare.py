@@ -12,10 +12,12 @@ import pandas as pd
 
 from terrazzo.data.band_selection import select_bands, with_bands
 from terrazzo.data.catalog import Catalog, ImageEntry
+from terrazzo.data.distribution import Distribution, distribution_of
 from terrazzo.data.facts import FACTS_FILE, file_states, load_facts, save_facts
 from terrazzo.data.findings import count_roles, find_warnings, require_listed
 from terrazzo.data.labels.vector_check import check_vectors
 from terrazzo.data.measuring import ImageFacts, measure_image
+from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import Patch, PatchIndex, cut
 from terrazzo.data.prepared import FORMAT, PREPARED_FILE, Prepared, load_prepared, save_prepared
 from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings
@@ -27,7 +29,7 @@ from terrazzo.data.splitting.folds import assign_folds
 from terrazzo.data.splitting.splits import assign_splits
 from terrazzo.data.splitting.table import SPLITS_FILE, write_splits
 from terrazzo.data.splitting.validation_sets import SET_PREFIX, list_set, shared_images, validation_sets
-from terrazzo.data.statistics import Moments, merge, normalisation_of
+from terrazzo.data.statistics import merge, normalisation_of
 from terrazzo.data.store.plan import Store
 from terrazzo.data.store.store import TileStore
 from terrazzo.errors import DataError
@@ -234,7 +236,7 @@ class _Task:
         notes: Sequence[str],
     ) -> Prepared:
         index = _index(entries, cuts, facts)
-        moments = _training_moments(entries, facts)
+        moments = merge([found.moments for found in _training(entries, facts)])
         normalisation = self.data.normalisation or normalisation_of(moments)
         roles = count_roles(entries, facts)
         found = find_warnings(self.data, entries, facts, bands, moments, index)
@@ -254,6 +256,7 @@ class _Task:
             resolution_m=float(np.median(resolutions)) if resolutions else None,
             patch_size=self.data.patch.size,
             max_ignored_share=self.data.max_ignored_share,
+            distribution=None if self.data.normalisation else _distribution(entries, facts, normalisation),
         )
 
     def _fingerprint(self, entries: Sequence[ImageEntry], facts: Sequence[ImageFacts], bands: Bands) -> str:
@@ -293,10 +296,16 @@ def _patches(entry: ImageEntry, patch: PatchSettings) -> list[Patch]:
     return [patch for patch in patches if area.touches(patch.window)]
 
 
-def _training_moments(entries: Sequence[ImageEntry], facts: Sequence[ImageFacts]) -> Moments:
-    """Merge the moments of the training images in order; of all images where none trains."""
-    training = [found.moments for entry, found in zip(entries, facts, strict=True) if entry.split == "train"]
-    return merge(training or [found.moments for found in facts])
+def _training(entries: Sequence[ImageEntry], facts: Sequence[ImageFacts]) -> list[ImageFacts]:
+    """Return what was found in the training images, in order; in all images where none trains."""
+    return [found for entry, found in zip(entries, facts, strict=True) if entry.split == "train"] or list(facts)
+
+
+def _distribution(
+    entries: Sequence[ImageEntry], facts: Sequence[ImageFacts], measured: Normalisation
+) -> Distribution | None:
+    """Return how the training's values are distributed."""
+    return distribution_of([found.sketch for found in _training(entries, facts)], measured.std)
 
 
 def _index(entries: Sequence[ImageEntry], cuts: Sequence[Sequence[Patch]], facts: Sequence[ImageFacts]) -> PatchIndex:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from terrazzo.data.catalog import Catalog
 from terrazzo.data.classes import Classes
+from terrazzo.data.distribution import Distribution
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.data.patches import PatchIndex
 from terrazzo.data.store.manifest import with_tiles
@@ -43,6 +44,8 @@ class Prepared:
         resolution_m: Median pixel size in metres; None without a coordinate reference system.
         patch_size: Side of a patch in pixels.
         max_ignored_share: Training leaves out patches of which a larger share is ignored.
+        distribution: Quantiles of each band over the valid pixels of the training images; None where the normalisation
+            was given, so that bands were not measured, and in folders of earlier versions.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class Prepared:
     resolution_m: float | None
     patch_size: int
     max_ignored_share: float
+    distribution: Distribution | None = None
 
     def training_rows(self) -> list[int]:
         """Return the rows to train on: patches of the training images of which enough is labelled."""
@@ -90,6 +94,7 @@ def save_prepared(prepared: Prepared, *, inputs: str) -> None:
         "resolution_m": prepared.resolution_m,
         "patch_size": prepared.patch_size,
         "max_ignored_share": prepared.max_ignored_share,
+        "distribution": prepared.distribution.model_dump(mode="json") if prepared.distribution else None,
     }
     write_json(folder / PREPARED_FILE, {**content, "checksum": fingerprint(content)})
 
@@ -125,6 +130,7 @@ def load_prepared(folder: Path) -> tuple[Prepared, str]:
             resolution_m=content["resolution_m"],
             patch_size=content["patch_size"],
             max_ignored_share=content["max_ignored_share"],
+            distribution=Distribution.model_validate(content["distribution"]) if content.get("distribution") else None,
         )
     except (StorageError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise DataError(f"{folder} holds damaged prepared data ({error}); run `terrazzo prepare --force`.") from error

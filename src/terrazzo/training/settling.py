@@ -80,6 +80,7 @@ def _write_bundle(job: TrainingJob, folder: RunFolder, state: RunState) -> None:
         licence=job.licence,
         resize=job.augmentation.resize,
         backbone=FrozenBackbone(**state.external) if state.external else None,
+        distribution=prepared.distribution,
     ).save(folder.bundle)
 
 
