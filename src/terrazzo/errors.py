@@ -12,6 +12,7 @@ TerrazzoError
 ├── StorageError         files cannot be written, read or locked
 │   ├── LockedError      another process works on the same output
 │   └── SpaceError       the disk has too little room
+├── OutOfMemoryError     the device, or the host, has too little memory for what was asked
 ├── StoppedError         somebody asked to stop; the same command goes on
 └── WorkerError          a process that computes for another one ended, or failed in a way nobody foresaw
 
@@ -26,6 +27,7 @@ __all__ = [
     "LabelError",
     "LockedError",
     "ModelError",
+    "OutOfMemoryError",
     "SpaceError",
     "StoppedError",
     "StorageError",
@@ -82,6 +84,10 @@ class LockedError(StorageError):
 
 class SpaceError(StorageError):
     """The disk has too little room."""
+
+
+class OutOfMemoryError(TerrazzoError, MemoryError):
+    """The device, or the host, has too little memory for what was asked."""
 
 
 class StoppedError(TerrazzoError, RuntimeError):
