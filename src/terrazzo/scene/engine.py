@@ -137,8 +137,8 @@ def map_scene(
         progress.note(plan.describe())
         if warning:
             progress.note(warning)
-        forward = WindowForward(bundle, execution, blend=settings.blend, margin=plan.margin, fuse=settings.fuse)
         header = _header(bundle, plan, settings, execution)
+        forward = WindowForward(bundle, settings, header.decisions, products, margin=plan.margin)
         journal.begin(header)
         # Left alone, GDAL keeps a twentieth of the machine's memory in decoded blocks.
         with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes), RasterFile(scene) as opened, storage_errors(out):

@@ -1,75 +1,204 @@
-"""The network on one batch of windows: device, precision, resize and margin."""
+"""The network on groups of windows: device, precision, views, steps, resize and margin; always the same bits."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import torch
+from jaxtyping import Bool, Float, Float32
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
-from terrazzo.machine import Execution
-from terrazzo.models.fusing import fuse_batch_norms
+from terrazzo.models.adaptive import Settled, refine_refilled
+from terrazzo.models.architecture import Adaptive, Network
+from terrazzo.scene.exhaustion import memory_errors
+from terrazzo.scene.header import Decisions
+from terrazzo.scene.network import prepared_network
+from terrazzo.scene.precision import DTYPES
+from terrazzo.scene.products import Products
 from terrazzo.scene.reader import WindowGroup
-from terrazzo.scene.settings import Blend
+from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.steps import stepping_rule
+from terrazzo.scene.views import Sight, sights_of
 from terrazzo.scene.work import WindowScores
 
 __all__ = ["WindowForward"]
 
-PROBE = 64
-"""Side in pixels of the image that shows which batch norms follow a convolution."""
-
 
 class WindowForward:
-    """A bundle's network, ready to answer batches of windows.
+    """A bundle's network, ready to answer groups of windows; several threads may call it at once.
+
+    A window's bits depend on its group and on nothing else: not on the threads beside it, nor on earlier calls. A group
+    is cut into batches; a network that answers in steps goes on with the next windows of the group where others have
+    stopped.
 
     Args:
         bundle: The network and what it was trained for.
-        execution: Device and precision.
-        blend: Whether the answers are probabilities or logits.
+        settings: Views, scales, steps, and whether batch norms are fused.
+        decisions: Device, precision, batch and threads.
+        products: What is blended: probabilities or logits, and steps where they are asked for.
         margin: Context around each window, cropped from the answer.
-        fuse: Whether batch norms are taken into the convolutions before them.
+        lanes: Calls that are to run side by side.
+        network: The bundle's network as `prepared_network` makes it, where the caller has it already; taken over.
+
+    Raises:
+        ConfigError: Steps are asked for that the network does not have.
+        ModelError: The network cannot be built.
+        OutOfMemoryError: It does not fit the device.
     """
 
-    def __init__(self, bundle: Bundle, execution: Execution, *, blend: Blend, margin: int, fuse: bool = True) -> None:
-        self.device = torch.device(execution.device)
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: PredictSettings,
+        decisions: Decisions,
+        products: Products,
+        *,
+        margin: int,
+        lanes: int = 1,
+        network: Network | None = None,
+    ) -> None:
+        self.device = torch.device(decisions.device)
+        self.lanes = lanes
         self.classes = len(bundle.classes)
+        self.rule = stepping_rule(bundle, settings)
         self._name = bundle.architecture.name
-        self._execution = execution
-        self._resize = bundle.resize
-        self._blend = blend
+        self._decisions = decisions
+        self._products = products
         self._margin = margin
-        self.lanes = 1
-        network = bundle.network()
-        if fuse:
-            # On the processor and in full precision, so that every device gets the same weights.
-            generator = torch.Generator().manual_seed(0)
-            fuse_batch_norms(network, torch.randn((1, len(bundle.bands), PROBE, PROBE), generator=generator))
-        # Convolutions are fastest with the bands innermost.
-        self._network = network.to(self.device).to(memory_format=torch.channels_last)
+        self._sights = sights_of(settings, bundle.resize)
+        self._threads = threading.local()
+        with memory_errors(self._what()):
+            self._network = prepared_network(bundle, decisions, fuse=settings.fuse, network=network)
 
-    @torch.inference_mode()
     def __call__(self, group: WindowGroup) -> WindowScores:
-        """Return each window's probabilities, or logits, on the device, without the margin.
+        """Return each window's scores, on the device, without the margin; they are the caller's.
 
         Raises:
             ModelError: The network answered another shape than its contract says.
+            OutOfMemoryError: The device has too little memory for a batch.
         """
+        self._settle_threads()
         begun = time.monotonic()
-        image = group.image.to(self.device, non_blocking=True)
-        size = image.shape[-2:]
-        if self._resize is not None:
-            image, _ = self._resize.forward(image, group.valid.to(self.device))
-        image = image.contiguous(memory_format=torch.channels_last)
-        reduced = self._execution.precision != "float32"
-        with torch.autocast(self.device.type, dtype=self._execution.dtype, enabled=reduced):
-            logits: torch.Tensor = self._network(image).logits
+        with memory_errors(self._what()), torch.inference_mode():
+            image, valid = group.image.to(self.device), group.valid.to(self.device)
+            scores, steps = self._seen(self._sights[0], image, valid)
+            for sight in self._sights[1:]:
+                further, more = self._seen(sight, image, valid)
+                scores += further
+                steps += more
+            if len(self._sights) > 1:
+                scores /= len(self._sights)
+        return WindowScores(scores, steps=steps / len(self._sights), seconds=time.monotonic() - begun)
+
+    def _seen(
+        self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
+    ) -> tuple[Float32[torch.Tensor, "batch channel y x"], float]:
+        """Return the scores of windows seen in one way, and the sum of the steps that they took."""
+        if self.rule is not None:
+            return self._refined(sight, image, valid)
+        size = self._decisions.batch_size
+        if len(image) <= size:
+            return self._answered(sight, image, valid), 0.0
+        scores = self._room(image)
+        for first in range(0, len(image), size):
+            batch = slice(first, first + size)
+            scores[batch] = self._answered(sight, image[batch], valid[batch])
+        return scores, 0.0
+
+    def _answered(
+        self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
+    ) -> Float32[torch.Tensor, "batch class y x"]:
+        """Return the scores of one batch of a network that answers at once."""
+        seen = _bands_innermost(sight.see(image, valid))
+        missing = self._decisions.batch_size - len(seen)
+        if self._decisions.compiled and missing:
+            # Compiled for one shape: the last window stands in for those that a strip's last batch lacks.
+            seen = _bands_innermost(torch.cat([seen, seen[-1:].expand(missing, -1, -1, -1)]))
+        with self._autocast():
+            logits: torch.Tensor = self._network(seen).logits
+        return self._scores(sight, logits[: len(image)], seen, image)
+
+    def _refined(
+        self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
+    ) -> tuple[Float32[torch.Tensor, "batch channel y x"], float]:
+        """Return the scores of windows of a network that answers in steps, and the sum of their steps."""
+        network, rule = self._network, self.rule
+        if rule is None or not isinstance(network, Adaptive):
+            raise ModelError(f"{self._name} does not answer in steps.")
+        size = self._decisions.batch_size
+        scores = self._room(image)
+        taken = 0.0
+
+        def batches() -> Iterator[torch.Tensor]:
+            for first in range(0, len(image), size):
+                batch = slice(first, first + size)
+                yield _bands_innermost(sight.see(image[batch], valid[batch]))
+
+        shape = sight.see(image[:1], valid[:1])
+        with self._autocast():
+            for settled in refine_refilled(network, batches(), rule=rule, places=size):
+                tiles = list(settled.tiles)
+                scores[tiles, : self.classes] = self._scores(sight, settled.logits, shape, image)
+                if scores.shape[1] > self.classes:
+                    scores[tiles, self.classes :] = self._step_map(sight, settled, image)
+                taken += sum(settled.steps)
+        return scores, taken
+
+    def _scores(
+        self,
+        sight: Sight,
+        logits: Float[torch.Tensor, "batch class _y _x"],
+        seen: Float[torch.Tensor, "_ band _rows _columns"],
+        image: Float32[torch.Tensor, "_ band y x"],
+    ) -> Float32[torch.Tensor, "batch class _height _width"]:
+        """Return what is blended, from what the network answered."""
         # Softmax and blending in full precision: seams show what is rounded here. One plane a class is their layout.
         logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
-        expected = (len(image), self.classes, *image.shape[-2:])
+        expected = (len(logits), self.classes, *seen.shape[-2:])
         if tuple(logits.shape) != expected:
             raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
-        if self._resize is not None:
-            logits = self._resize.undo(logits, (size[0], size[1]))
-        if self._margin:
-            logits = logits[..., self._margin : -self._margin, self._margin : -self._margin]
-        scores = logits.softmax(dim=1) if self._blend == "probabilities" else logits
-        return WindowScores(scores, steps=0.0, seconds=time.monotonic() - begun)
+        logits = self._inner(sight.back(logits, (image.shape[-2], image.shape[-1])))
+        if self._products.blend == "probabilities":
+            return logits.softmax(dim=1)
+        return logits.clone(memory_format=torch.contiguous_format)
+
+    def _step_map(
+        self, sight: Sight, settled: Settled, image: Float32[torch.Tensor, "_ band y x"]
+    ) -> Float32[torch.Tensor, "tile 1 _height _width"]:
+        """Return the steps that each pixel took."""
+        height, width = image.shape[-2:]
+        whole = torch.tensor(settled.steps, dtype=torch.float32, device=image.device)[:, None, None, None]
+        if settled.skipped is None:
+            return self._inner(whole.expand(-1, 1, height, width))
+        cells = whole - settled.skipped[:, None]
+        return self._inner(sight.back(cells, (height, width), exact=True))
+
+    def _inner(self, scores: Float32[torch.Tensor, "batch channel y x"]) -> Float32[torch.Tensor, "batch channel _ _"]:
+        """Return the scores without the margin."""
+        margin = self._margin
+        return scores[..., margin:-margin, margin:-margin] if margin else scores
+
+    def _room(self, image: Float32[torch.Tensor, "batch band y x"]) -> Float32[torch.Tensor, "batch channel _ _"]:
+        height, width = image.shape[-2] - 2 * self._margin, image.shape[-1] - 2 * self._margin
+        return torch.empty((len(image), self._products.channels, height, width), device=self.device)
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        precision = self._decisions.precision
+        return torch.autocast(self.device.type, dtype=DTYPES[precision], enabled=precision != "float32")
+
+    def _settle_threads(self) -> None:
+        """Give the calling thread its share of the processor, for good: another number would be other bits."""
+        wanted = self._decisions.threads
+        if getattr(self._threads, "count", None) != wanted:
+            torch.set_num_threads(wanted)
+            self._threads.count = wanted
+
+    def _what(self) -> str:
+        return f"{self._name} on {self._decisions.batch_size} windows at once"
+
+
+def _bands_innermost(image: Float32[torch.Tensor, "batch band y x"]) -> Float32[torch.Tensor, "batch band y x"]:
+    """Return the image in the layout in which convolutions are fastest."""
+    return image.contiguous(memory_format=torch.channels_last)

@@ -1,11 +1,12 @@
 """What all refiners share: running steps, answering each, halting, and leaving out what has settled."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int16, Int64, Shaped
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -30,6 +31,7 @@ class RefinerState:
         frozen: Cells that change no more; None where none ever did.
         height: Rows of the image.
         width: Columns of the image.
+        skipped: How many steps each cell was frozen in; None where none ever was.
     """
 
     given: tuple[Float[torch.Tensor, "batch _ y x"], ...]
@@ -39,6 +41,7 @@ class RefinerState:
     frozen: Bool[torch.Tensor, "batch y x"] | None
     height: int
     width: int
+    skipped: Int16[torch.Tensor, "batch y x"] | None = None
 
 
 class RefinerNetwork(Network):
@@ -100,8 +103,9 @@ class RefinerNetwork(Network):
             kept = state.frozen[:, None]
             moving = tuple(torch.where(kept, old, new) for old, new in zip(state.moving, moving, strict=True))
             logits = torch.where(kept, state.logits, logits)
+        skipped = state.skipped if state.frozen is None or state.skipped is None else state.skipped + state.frozen
         change = (logits.softmax(dim=1) - state.logits.softmax(dim=1)).abs().sum(dim=1) / 2
-        return replace(state, moving=moving, logits=logits, change=change)
+        return replace(state, moving=moving, logits=logits, change=change, skipped=skipped)
 
     def answer(self, state: RefinerState) -> Float[torch.Tensor, "batch class y x"]:
         """Return the logits of a state at the size of the input."""
@@ -135,25 +139,58 @@ class RefinerNetwork(Network):
             probability = torch.where(state.frozen, 1.0, probability)
         return probability.flatten(1).amin(dim=1)
 
-    def freeze(self, state: RefinerState, threshold: float) -> RefinerState:
+    def freeze(self, state: RefinerState, threshold: float | Float[torch.Tensor, " batch"]) -> RefinerState:
         """Return a state whose cells change no more where their probability to halt is at least the threshold.
 
         Where whole tiles halt it is the state itself.
+
+        Args:
+            state: Of some tiles.
+            threshold: One for all tiles, or one for each.
         """
         if not self._per_cell:
             return state
-        settled = self.halting_logits(state).sigmoid() >= threshold
-        return replace(state, frozen=settled if state.frozen is None else state.frozen | settled)
+        limit = threshold[:, None, None] if isinstance(threshold, torch.Tensor) else threshold
+        settled = self.halting_logits(state).sigmoid() >= limit
+        if state.frozen is not None:
+            return replace(state, frozen=state.frozen | settled)
+        return replace(state, frozen=settled, skipped=torch.zeros_like(settled, dtype=torch.int16))
+
+    def skipped_steps(self, state: RefinerState) -> Int16[torch.Tensor, "batch y x"] | None:
+        """Return, at the size of the input, the steps that each pixel's cell was frozen in; None where none settles."""
+        if state.skipped is None:
+            return None
+        rows = state.skipped.repeat_interleave(self.stride, dim=1)[:, : state.height]
+        return rows.repeat_interleave(self.stride, dim=2)[:, :, : state.width]
 
     def select(self, state: RefinerState, index: Int64[torch.Tensor, " kept"]) -> RefinerState:
         """Return the state of some tiles of the batch."""
+        # By subscript: index_select would lose the order of the axes in memory.
         return replace(
             state,
-            given=tuple(one.index_select(0, index) for one in state.given),
-            moving=tuple(one.index_select(0, index) for one in state.moving),
-            logits=state.logits.index_select(0, index),
-            change=state.change.index_select(0, index),
-            frozen=None if state.frozen is None else state.frozen.index_select(0, index),
+            given=tuple(one[index] for one in state.given),
+            moving=tuple(one[index] for one in state.moving),
+            logits=state.logits[index],
+            change=state.change[index],
+            frozen=None if state.frozen is None else state.frozen[index],
+            skipped=None if state.skipped is None else state.skipped[index],
+        )
+
+    def join(self, states: Sequence[RefinerState]) -> RefinerState:
+        """Return one state of all tiles, in order, whatever steps they have run."""
+        first = states[0]
+        frozen, skipped = None, None
+        if any(state.frozen is not None for state in states):
+            frozen = torch.cat([_marks(state, state.frozen, torch.bool) for state in states])
+            skipped = torch.cat([_marks(state, state.skipped, torch.int16) for state in states])
+        return replace(
+            first,
+            given=_each_joined([state.given for state in states]),
+            moving=_each_joined([state.moving for state in states]),
+            logits=torch.cat([state.logits for state in states]),
+            change=torch.cat([state.change for state in states]),
+            frozen=frozen,
+            skipped=skipped,
         )
 
     def checkpoint_gradients(self) -> None:
@@ -176,3 +213,21 @@ class RefinerNetwork(Network):
 
         moving, logits = checkpoint(self.refined, state, use_reentrant=False, context_fn=contexts)
         return moving, logits
+
+
+def _each_joined(parts: Sequence[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
+    """Join maps of the same place, in the order in memory that those have which steps have made."""
+    return tuple(_joined(maps) for maps in zip(*parts, strict=True))
+
+
+def _joined(maps: Sequence[Float[torch.Tensor, "_ channel y x"]]) -> Float[torch.Tensor, "batch channel y x"]:
+    # The vectors that all cells start with have no order of their own and would take the others' away.
+    innermost = any(one.is_contiguous(memory_format=torch.channels_last) for one in maps)
+    order = torch.channels_last if innermost else torch.contiguous_format
+    return torch.cat([one.contiguous(memory_format=order) for one in maps])
+
+
+def _marks(
+    state: RefinerState, marks: Shaped[torch.Tensor, "batch y x"] | None, dtype: torch.dtype
+) -> Shaped[torch.Tensor, "batch y x"]:
+    return torch.zeros_like(state.change, dtype=dtype) if marks is None else marks

@@ -1,0 +1,41 @@
+"""When a network that answers in steps is done with a window, as the bundle and the settings say."""
+
+from terrazzo.bundle import Bundle
+from terrazzo.errors import ConfigError
+from terrazzo.models.halting import HaltingRule
+from terrazzo.scene.settings import PredictSettings
+
+__all__ = ["stepping_rule"]
+
+
+def stepping_rule(bundle: Bundle, settings: PredictSettings) -> HaltingRule | None:
+    """Return the rule of a network that answers in steps; None for one that answers at once.
+
+    A network that always runs all its steps may be stopped after fewer; one that stops by itself not before its first.
+
+    Raises:
+        ConfigError: The settings name steps or a threshold that the network does not have.
+    """
+    rule, name = bundle.architecture.halting_rule, bundle.architecture.name
+    if rule is None:
+        for setting, given in (
+            ("tau", settings.tau is not None),
+            ("steps", settings.steps is not None),
+            ("layers: steps", "steps" in settings.layers),
+        ):
+            if given:
+                raise ConfigError(f"predict.{setting} is given, but {name} answers at once: leave it out.")
+        return None
+    always = rule.first == rule.last
+    if settings.tau is not None and always:
+        raise ConfigError(
+            f"predict.tau is {settings.tau}, but this {name} always runs {rule.last} steps: no threshold stops it. "
+            "Leave it out, or train with a halting head (act: true)."
+        )
+    last = rule.last if settings.steps is None else settings.steps
+    first = min(rule.first, last) if always else rule.first
+    if not first <= last <= rule.last:
+        raise ConfigError(
+            f"predict.steps is {last}, but this {name} runs {1 if always else rule.first} to {rule.last} steps."
+        )
+    return HaltingRule(rule.threshold if settings.tau is None else settings.tau, first, last)
