@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from terrazzo.scene.strip_file import StripRecord
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.workforce.job import OpenJob, SceneJob, open_job
+from terrazzo.scene.workforce.places import places_of
 
 __all__ = ["InlineWorkforce"]
 
@@ -38,6 +39,11 @@ class InlineWorkforce:
                     return
                 yield strip
 
-        already = contextlib.nullcontext(self._opened) if self._opened else open_job(job)
+        place = places_of(1, job.header.decisions)[0]
+        already = (
+            contextlib.nullcontext(self._opened)
+            if self._opened
+            else open_job(job, lanes=place.lanes, readers=place.readers)
+        )
         with already as opened:
             opened.compute(until_stopped(), done=done, advance=advance)

@@ -12,15 +12,15 @@ import rasterio
 from terrazzo.bundle import Bundle
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import BundleError, TerrazzoError
-from terrazzo.geo.raster import RasterFile
-from terrazzo.machine import Execution, MachineSettings, configure
+from terrazzo.machine import MachineSettings, configure
 from terrazzo.record import Record, load_plugin
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Header
+from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.plan import ScenePlan, plan_scene
 from terrazzo.scene.products import Products, products_of
 from terrazzo.scene.reader import RowSource
-from terrazzo.scene.rows import FileRows
+from terrazzo.scene.rows import SceneRows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.strip_file import StripRecord
 from terrazzo.scene.strips import Strip
@@ -39,8 +39,8 @@ class SceneJob(Record):
     """Weights of the frozen backbone, where the bundle leans on one."""
     plugins: tuple[Path, ...] = ()
     """Python files that register what the bundle names."""
-    scene: Path
-    """The scene."""
+    scene: SceneEntry
+    """The scene: what it is read from."""
     settings: PredictSettings
     """How it becomes a map."""
     machine: MachineSettings = MachineSettings()
@@ -166,14 +166,15 @@ class _Taken:
 
 
 @contextlib.contextmanager
-def open_job(job: SceneJob, *, lanes: int | None = None) -> Iterator[OpenJob]:
+def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1) -> Iterator[OpenJob]:
     """Load the network, open the scene, and hand both out ready to compute.
 
     Threads and determinism of this process become the job's.
 
     Args:
         job: What to compute.
-        lanes: Forward passes side by side; as many as there is room for if None.
+        lanes: Forward passes side by side.
+        readers: Threads that decode the scene.
 
     Raises:
         BundleError: The bundle cannot be loaded, or is not the one that the job was decided for.
@@ -187,39 +188,31 @@ def open_job(job: SceneJob, *, lanes: int | None = None) -> Iterator[OpenJob]:
         raise BundleError(f"{job.bundle} has changed since the job began; start the same command again.")
     decisions = job.header.decisions
     settings = job.settings.model_copy(update={"strip_pixels": decisions.strip_pixels})
-    execution = configure(
-        job.machine.model_copy(
-            update={
-                "accelerator": decisions.device,
-                "precision": decisions.precision,
-                "threads": decisions.threads,
-            }
-        )
-    )
-    with RasterFile(job.scene) as scene:
+    decided = {"accelerator": decisions.device, "precision": decisions.precision, "threads": decisions.threads}
+    configure(job.machine.model_copy(update=decided))
+    with job.scene.open() as scene:
         plan = plan_scene(bundle, scene, settings)
-        forward = _forward(bundle, execution, plan, settings)
-        if lanes is not None:
-            forward.lanes = lanes
-        # Left alone, GDAL keeps a twentieth of the machine's memory in decoded blocks.
-        with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes):
-            yield OpenJob(
-                plan=plan,
-                source=FileRows(scene, plan.bands),
-                forward=forward,
-                products=products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore),
-                normalisation=bundle.normalisation,
-                header=job.header,
-                folder=job.folder,
-                retries=settings.retries,
-            )
+    products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
+    # Left alone, GDAL keeps a twentieth of the machine's memory in decoded blocks.
+    with (
+        rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes),
+        SceneRows(
+            job.scene.open, plan.bands, readers=readers, retries=settings.retries, max_errors=settings.max_errors
+        ) as source,
+    ):
+        yield OpenJob(
+            plan=plan,
+            source=source,
+            forward=WindowForward(bundle, settings, decisions, products, margin=plan.margin, lanes=lanes),
+            products=products,
+            normalisation=bundle.normalisation,
+            header=job.header,
+            folder=job.folder,
+            retries=settings.retries,
+        )
 
 
 def loaded_plugins() -> tuple[Path, ...]:
     """Return the plug-ins that this process has loaded by their path, for workers to load too."""
     modules = [module for name, module in sys.modules.items() if name.startswith("terrazzo_plugin_")]
     return tuple(Path(module.__file__) for module in modules if module.__file__)
-
-
-def _forward(bundle: Bundle, execution: Execution, plan: ScenePlan, settings: PredictSettings) -> WindowForward:
-    return WindowForward(bundle, execution, blend=settings.blend, margin=plan.margin, fuse=settings.fuse)
