@@ -10,9 +10,9 @@ from jaxtyping import UInt8
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
+from terrazzo.scene.layer import Layer
 from terrazzo.scene.products import CONFIDENCE_STEPS, STEPS_SCALE, Product
 from terrazzo.scene.settings import PredictSettings, Values
-from terrazzo.scene.writer import Layer
 
 __all__ = ["class_layer", "layer_path", "product_layer", "provenance"]
 
@@ -53,7 +53,7 @@ def class_layer(classes: Classes, values: Values, notes: Mapping[str, str]) -> L
     dtype = classes.encode(missing, "source").dtype if values == "source" else missing.dtype
     tags["CLASS_VALUES"] = json.dumps(numbers)
     palette = _palette(classes, numbers) if dtype == np.uint8 else None
-    return Layer("class", dtype, nodata=nodata, palette=palette, tags=tags)
+    return Layer("class", dtype, nodata=nodata, palette=palette, tags=tags, categories=True)
 
 
 def product_layer(product: Product, classes: Classes, notes: Mapping[str, str]) -> Layer:
