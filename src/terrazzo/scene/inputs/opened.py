@@ -1,7 +1,7 @@
 """What an open scene offers, whatever it is made of."""
 
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Grid, Window
@@ -10,6 +10,7 @@ from terrazzo.geo.raster import Raster
 __all__ = ["OpenScene"]
 
 
+@runtime_checkable
 class OpenScene(Protocol):
     """A scene, opened once and read by windows, in one thread at a time; a `RasterFile` is one."""
 
