@@ -1,6 +1,6 @@
 """Scenes and bundles that the tests of this room share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,15 @@ from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.grid import Grid, Window
+from terrazzo.geo.raster import Raster
 from terrazzo.machine import MachineSettings
 from terrazzo.models import ARCHITECTURES
 from terrazzo.record import load_plugin
+from terrazzo.scene.plan import ScenePlan
+from terrazzo.scene.reader import Unreadable
+from terrazzo.scene.strips import strips_of
+from terrazzo.scene.windows import Axis, step_between
 
 # A plug-in is imported once, by its path; the test runner must not import it under another name.
 collect_ignore = ["probe_networks.py"]
@@ -106,3 +112,64 @@ def make_scene(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+class ArraySource:
+    """A scene that lies in memory, and notes which rows were asked for."""
+
+    def __init__(self, plan: ScenePlan, values: np.ndarray, valid: np.ndarray | None, *, part: int = 7) -> None:
+        self.values = values
+        self.valid = np.ones(values.shape[1:], dtype=bool) if valid is None else valid
+        self.asked: list[int] = []
+        self.unreadable: list[Unreadable] = []
+        self._plan = plan
+        self._part = part
+
+    def rows(self, top: int, bottom: int) -> Iterator[Raster]:
+        for y in range(top, bottom, self._part):
+            end = min(y + self._part, bottom)
+            self.asked.extend(range(y, end))
+            grid = self._plan.grid.window(Window(y, 0, end - y, self._plan.grid.width))
+            yield Raster(self.values[:, y:end], self.valid[y:end], grid, self._plan.bands)
+
+    def take_unreadable(self) -> tuple[Unreadable, ...]:
+        taken, self.unreadable = tuple(self.unreadable), []
+        return taken
+
+
+@pytest.fixture
+def make_plan() -> Callable[..., ScenePlan]:
+    """Plan a scene that no file holds."""
+
+    def make(
+        shape: tuple[int, int],
+        *,
+        window: int = 16,
+        overlap: float = 0.125,
+        strip_pixels: int = 32,
+        margin: int = 0,
+        bands: int = 3,
+        dtype: str = "float32",
+        grid: Grid | None = None,
+    ) -> ScenePlan:
+        stride = step_between(window, overlap=overlap, stride=None)
+        rows, columns = (Axis.of(length, window=window, stride=stride) for length in shape)
+        return ScenePlan(
+            scene=Path("array"),
+            grid=grid or Grid(None, Affine.identity(), *shape),
+            bands=Bands(items=tuple(Band(name=f"band {number}", dtype=dtype) for number in range(bands))),
+            rows=rows,
+            columns=columns,
+            strips=strips_of(rows, pixels=strip_pixels),
+            margin=margin,
+            classes=bands,
+            block_shape=(16, 16),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_source() -> Callable[..., ArraySource]:
+    """Make a scene in memory."""
+    return ArraySource

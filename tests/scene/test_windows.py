@@ -1,6 +1,7 @@
 """Where windows lie, that their weights sum to 1 everywhere, and what stands beyond the edge."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,6 +104,59 @@ class TestWeights:
         axis = Axis(30, 16, 14)
         assert axis.weights(0)[0] == 1
         assert axis.weights(1)[-1] == 1
+
+
+class TestFades:
+    @settings(deadline=None)
+    @given(axis=axes)
+    def test_are_disjoint_inside_both_windows_and_at_most_half_a_window(self, axis: Axis) -> None:
+        assert len(axis.fades) == len(axis) - 1
+        for number, fade in enumerate(axis.fades):
+            assert axis.starts[number + 1] <= fade.start <= fade.stop <= axis.starts[number] + axis.size
+            assert fade.stop - fade.start <= axis.size // 2
+        for before, after in pairwise(axis.fades):
+            assert before.stop <= after.start
+
+    @settings(deadline=None)
+    @given(axis=axes)
+    def test_used_pixels_meet_in_the_fades_and_nowhere_else(self, axis: Axis) -> None:
+        times = np.zeros(axis.length, dtype=int)
+        for number in range(len(axis)):
+            times[axis.used(number)] += 1
+        expected = np.ones(axis.length, dtype=int)
+        for fade in axis.fades:
+            expected[fade] += 1
+        np.testing.assert_array_equal(times, expected)
+
+    @settings(deadline=None)
+    @given(axis=axes)
+    def test_ramps_rise_and_are_never_zero_or_one(self, axis: Axis) -> None:
+        for number in range(len(axis) - 1):
+            rising = axis.rising(number)
+            assert ((rising > 0) & (rising < 1)).all()
+            assert (np.diff(rising) > 0).all()
+
+    def test_a_small_overlap_is_faded_whole(self) -> None:
+        axis = Axis(960, 512, 448)
+        assert axis.starts == (0, 448)
+        assert axis.fades == (slice(448, 512),)
+
+    @pytest.mark.parametrize("length", [513, 520, 700])
+    def test_two_windows_that_nearly_coincide_fade_over_half_a_window(self, length: int) -> None:
+        axis = Axis(length, 512, 448)
+        assert len(axis) == 2
+        (fade,) = axis.fades
+        assert fade.stop - fade.start == 256
+        assert abs((fade.start + fade.stop) - length) <= 1
+
+    def test_three_windows_that_overlap_by_half_never_meet_in_one_pixel(self) -> None:
+        axis = Axis(1025, 512, 512)
+        assert axis.starts == (0, 257, 513)
+        assert [(fade.start, fade.stop) for fade in axis.fades] == [(257, 512), (513, 769)]
+
+    def test_one_window_has_none(self) -> None:
+        assert Axis(16, 16, 14).fades == ()
+        assert Axis(16, 16, 14).used(0) == slice(0, 16)
 
 
 class TestMirrored:
