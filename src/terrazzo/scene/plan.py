@@ -9,8 +9,8 @@ from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Grid
-from terrazzo.geo.raster import RasterFile
 from terrazzo.scene.contract import fit_bands
+from terrazzo.scene.inputs.opened import OpenScene
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.strips import Strip, strips_of
 from terrazzo.scene.windows import Axis, step_between
@@ -80,7 +80,7 @@ class ScenePlan:
         )
 
 
-def plan_scene(bundle: Bundle, scene: RasterFile, settings: PredictSettings) -> ScenePlan:
+def plan_scene(bundle: Bundle, scene: OpenScene, settings: PredictSettings) -> ScenePlan:
     """Check that a scene fits and decide how it is cut.
 
     Raises:
