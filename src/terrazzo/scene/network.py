@@ -15,7 +15,7 @@ from terrazzo.models.output import Output, Steps
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.precision import DTYPES, reduce_weights
 
-__all__ = ["fused_network", "prepared_network"]
+__all__ = ["CompiledNetwork", "fused_network", "prepared_network"]
 
 PROBE = 64
 """Side in pixels of the image that shows which batch norms follow a convolution."""
@@ -46,13 +46,15 @@ def prepared_network(bundle: Bundle, decisions: Decisions, *, fuse: bool, networ
         bundle: The network and what it was trained for.
         decisions: Device, precision and compilation.
         fuse: Whether batch norms are taken into the convolutions before them.
-        network: What `fused_network` returned, to be changed in place; made anew if None.
+        network: What `fused_network` returned, to be changed in place, or what this did; made anew if None.
 
     Raises:
         ModelError: The network cannot be built, or not be compiled though that was decided.
         BundleError: The weights do not fit it.
     """
     network = fused_network(bundle, fuse=fuse) if network is None else network
+    if isinstance(network, CompiledNetwork):
+        return network
     # Convolutions are fastest with the bands innermost.
     network = network.to(decisions.device).to(memory_format=torch.channels_last)
     if decisions.precision != "float32":

@@ -1,0 +1,64 @@
+"""How many forward passes run side by side: one a core, if memory allows. The map never depends on it."""
+
+import os
+from pathlib import Path
+
+from terrazzo.scene.budget import memory_bytes
+from terrazzo.scene.header import Decisions
+from terrazzo.scene.plan import ScenePlan
+from terrazzo.scene.products import Products
+
+__all__ = ["free_memory", "lane_count"]
+
+_MEMORY = Path("/proc/meminfo")
+
+
+def lane_count(
+    decisions: Decisions,
+    plan: ScenePlan,
+    products: Products,
+    *,
+    window_bytes: int,
+    memory_gib: float | None = None,
+    workers: int = 1,
+) -> int:
+    """Return how many forward passes one worker runs side by side, at least one; on a GPU it is one.
+
+    Args:
+        decisions: Device, threads of a pass and batch.
+        plan: How the scene is cut.
+        products: What is decided.
+        window_bytes: Most that a forward pass takes for each window of its batch.
+        memory_gib: Most memory of the host that all workers may take beside the loaded network; what is free if None.
+        workers: Processes that share this machine.
+    """
+    if decisions.device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0))
+    room = (free_memory() if memory_gib is None else int(memory_gib * 2**30)) // workers
+    lanes = max(cores // decisions.threads // workers, 1)
+    while lanes > 1 and _needed(decisions, plan, products, lanes=lanes, window_bytes=window_bytes) > room:
+        lanes -= 1
+    return lanes
+
+
+def free_memory() -> int:
+    """Return the bytes of the host's memory that a job can take without anything being swapped out."""
+    if _MEMORY.is_file():
+        for line in _MEMORY.read_text(encoding="ascii", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.split()[0]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _needed(decisions: Decisions, plan: ScenePlan, products: Products, *, lanes: int, window_bytes: int) -> int:
+    return memory_bytes(
+        plan,
+        products,
+        batch_size=decisions.batch_size,
+        group_size=decisions.group_size,
+        lanes=lanes,
+        network_bytes=window_bytes,
+        device=decisions.device,
+    )

@@ -1,0 +1,215 @@
+"""The probe: the real network on a few windows of the scene, and what is decided from that for all of it."""
+
+import time
+from dataclasses import dataclass
+
+from terrazzo.bundle import Bundle
+from terrazzo.errors import ModelError
+from terrazzo.machine import MachineSettings, configure
+from terrazzo.record import Record
+from terrazzo.scene.batch_choice import choose_batch
+from terrazzo.scene.forward import WindowForward
+from terrazzo.scene.header import Decisions
+from terrazzo.scene.inputs.opened import OpenScene
+from terrazzo.scene.plan import ScenePlan
+from terrazzo.scene.precision import Difference, Precision
+from terrazzo.scene.products import Products
+from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.sampled_windows import noise_windows, sampled_windows
+from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.trial import Trial
+
+__all__ = ["Decided", "ProbeReport", "decide"]
+
+# Pixels on which precisions are compared: two windows of the usual size.
+_CHECKED_PIXELS = 2 * 512 * 512
+_CHECKED_WINDOWS = 4
+# A scene of fewer windows is mapped before it is known what would be fastest.
+_TIMED_WINDOWS = 32
+_BATCHES = {"cpu": 1, "cuda": 8, "mps": 4}
+# Seconds after which no further batch is timed.
+_PATIENCE = 2.0
+# What compiling took of networks of usual size, and the share of the time that it saved; the rest is measured.
+_COMPILE_SECONDS = 90.0
+_COMPILE_SAVING = 0.25
+_WORTH = 1.05
+
+
+class ProbeReport(Record):
+    """What the probe saw."""
+
+    windows: int
+    """Windows on which the network was tried."""
+    measured: bool
+    """Whether these are the scene's; noise stood in where no measured pixel was found."""
+    tried_precision: Precision
+    """What was compared with float32."""
+    agreement: float | None = None
+    """Share of pixels, 0..1, whose class was float32's; None where float32 itself was asked for."""
+    largest_difference: float | None = None
+    """Largest difference of a probability, 0..1, from float32's; None likewise."""
+    window_bytes: int
+    """Memory that a forward pass takes for each window of its batch, what kernels use inside allowed for."""
+    lanes: int
+    """Forward passes side by side in one process that has the machine for itself."""
+    rates: tuple[tuple[int, float], ...] = ()
+    """Batch sizes that were timed, and windows a second of all lanes."""
+    rate: float | None = None
+    """Windows a second of all lanes with what was decided; None where the scene is too small to time it."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know: a precision that was given up, a network that cannot be compiled."""
+    seconds: float = 0.0
+    """What the probe took."""
+
+    def describe(self, decisions: Decisions) -> str:
+        """Return one line for a reader.
+
+        Args:
+            decisions: What was decided.
+        """
+        seen = f"{self.windows} windows of {'the scene' if self.measured else 'noise'}"
+        parts = [decisions.precision + (", compiled" if decisions.compiled else "")]
+        if self.agreement is not None and self.largest_difference is not None:
+            difference = Difference(self.agreement, self.largest_difference)
+            parts.append(f"of {self.tried_precision} on {seen}: {_words(difference)}")
+        threads = "1 thread" if decisions.threads == 1 else f"{decisions.threads} threads"
+        parts.append(f"batch {decisions.batch_size}, {self.lanes} side by side with {threads} each")
+        if self.rate is not None:
+            parts.append(f"{self.rate:.3g} windows/s")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the probe decided.
+
+    Attributes:
+        decisions: For the journal's header.
+        report: What the probe saw.
+        forward: The network, ready to work with these decisions in this process.
+    """
+
+    decisions: Decisions
+    report: ProbeReport
+    forward: WindowForward
+
+
+def decide(
+    bundle: Bundle,
+    plan: ScenePlan,
+    scene: OpenScene,
+    settings: PredictSettings,
+    machine: MachineSettings,
+    products: Products,
+) -> Decided:
+    """Run the network on a few windows of a scene and decide how all of it is computed.
+
+    The threads and the determinism of this process become the machine's.
+
+    Args:
+        bundle: The network and what it was trained for.
+        plan: How the scene is cut.
+        scene: Its pixels.
+        settings: How it becomes a map; what they say outright is obeyed.
+        machine: What it is computed on.
+        products: What is decided from the network's scores.
+
+    Raises:
+        ConfigError: The device or the precision does not exist here, or steps are asked for that the network lacks.
+        DataError: The scene cannot be read.
+        ModelError: The network cannot be built, or answers wrong shapes.
+        OutOfMemoryError: Not even one window has room.
+    """
+    begun = time.monotonic()
+    asked = settings.precision or machine.precision
+    execution = configure(machine.model_copy(update={"precision": asked}))
+    batch = _BATCHES[execution.device] if settings.batch_size == "auto" else settings.batch_size
+    decisions = Decisions(
+        device=execution.device,
+        precision=execution.precision,
+        compiled=False,
+        threads=1 if machine.threads == "auto" else machine.threads,
+        batch_size=batch,
+        group_size=batch,
+        strip_pixels=settings.strip_pixels,
+    )
+    windows, measured = _windows(bundle, plan, scene)
+    trial = Trial(bundle, plan, settings, products, windows, decisions)
+    difference = trial.check()
+    notes = []
+    if asked == "auto" and difference is not None and _too_far(difference, settings):
+        notes.append(f"{execution.precision} is given up for float32: {_words(difference)}.")
+        trial.return_to_float32()
+    trial.measure_memory()
+    trial.settle(batch)
+    rates: tuple[tuple[int, float], ...] = ()
+    if plan.windows >= _TIMED_WINDOWS:
+        rates = _timed(trial, settings, until=begun + _PATIENCE)
+    rate = dict(rates).get(trial.decisions.batch_size)
+    rate, said = _compiled(trial, settings, windows=plan.windows, rate=rate)
+    report = ProbeReport(
+        windows=len(windows.windows),
+        measured=measured,
+        tried_precision=execution.precision,
+        agreement=None if difference is None else difference.agreement,
+        largest_difference=None if difference is None else difference.largest,
+        window_bytes=trial.window_bytes,
+        lanes=trial.lanes,
+        rates=rates,
+        rate=rate,
+        notes=(*notes, *said),
+        seconds=time.monotonic() - begun,
+    )
+    return Decided(trial.decisions, report, trial.forward())
+
+
+def _windows(bundle: Bundle, plan: ScenePlan, scene: OpenScene) -> tuple[WindowGroup, bool]:
+    """Return what the network is tried on, and whether it is of the scene."""
+    height, width = plan.window_shape
+    count = min(max(_CHECKED_PIXELS // (height * width), 1), _CHECKED_WINDOWS, plan.windows)
+    seen = sampled_windows(plan, scene, bundle.normalisation, count=count)
+    return (noise_windows(plan, count=count), False) if seen is None else (seen, True)
+
+
+def _timed(trial: Trial, settings: PredictSettings, *, until: float) -> tuple[tuple[int, float], ...]:
+    """Time batches, decide the fastest where that is left to us, and return what was measured."""
+    if settings.batch_size != "auto":
+        return ((settings.batch_size, trial.rate(settings.batch_size)),)
+    choice = choose_batch(trial.rate, fits=trial.fits, goes_on=lambda: time.monotonic() < until)
+    trial.settle(choice.batch)
+    return choice.rates
+
+
+def _compiled(
+    trial: Trial, settings: PredictSettings, *, windows: int, rate: float | None
+) -> tuple[float | None, tuple[str, ...]]:
+    """Compile where that was asked for or pays; return the rate with what is decided, and what a reader should know."""
+    gain = 0.0 if rate is None else windows / rate * _COMPILE_SAVING
+    pays = trial.decisions.device == "cuda" and gain > _COMPILE_SECONDS
+    if settings.compile is False or (settings.compile == "auto" and not pays):
+        return rate, ()
+    try:
+        difference = trial.compile()
+    except ModelError as error:
+        return rate, (str(error),)
+    if settings.compile is True:
+        return None if rate is None else trial.rate(trial.decisions.batch_size), ()
+    if _too_far(difference, settings):
+        trial.give_up_compiling()
+        return rate, (f"The compiled network is given up: {_words(difference)}.",)
+    compiled = trial.rate(trial.decisions.batch_size)
+    if rate is not None and compiled < _WORTH * rate:
+        trial.give_up_compiling()
+        return rate, (f"Compiled the network is not faster: {compiled:.3g} windows/s instead of {rate:.3g}.",)
+    return compiled, ()
+
+
+def _too_far(difference: Difference, settings: PredictSettings) -> bool:
+    return difference.agreement < settings.least_agreement or difference.largest > settings.largest_difference
+
+
+def _words(difference: Difference) -> str:
+    return (
+        f"it agrees with float32 at {100 * difference.agreement:.2f} % of the pixels, and the largest difference of a "
+        f"probability is {difference.largest:.3f}"
+    )
