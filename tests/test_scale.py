@@ -55,7 +55,9 @@ def test_undisturbed_workers_take_the_ideal_time(modules: tuple, tmp_path: Path)
 def test_workers_that_fail_and_dawdle_cost_what_is_counted(modules: tuple, tmp_path: Path) -> None:
     scale, simulated, _ = modules
     scenes, _, _ = scenes_of(scale, tmp_path, 25)
-    cluster = simulated.Cluster(**{**CLUSTER, "failure_h": 0.015, "slow_share": 0.3, "hiccup_share": 0.05})
+    cluster = simulated.Cluster(
+        **{**CLUSTER, "failure_h": 0.004, "restart_s": 2.0, "slow_share": 0.3, "hiccup_share": 0.05}
+    )
     outcome = simulated.Simulation(scenes, {}, cluster, simulated.Ledger(tmp_path / "journals")).run()
     held = outcome.computed_s * 5
     assert outcome.strips == sum(len(scene.plan.strips) for scene in scenes)
