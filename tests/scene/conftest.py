@@ -117,7 +117,7 @@ def make_scene(tmp_path: Path) -> Callable[..., Path]:
 class ArraySource:
     """A scene that lies in memory, and notes which rows were asked for."""
 
-    def __init__(self, plan: ScenePlan, values: np.ndarray, valid: np.ndarray | None, *, part: int = 7) -> None:
+    def __init__(self, plan: ScenePlan, values: np.ndarray, valid: np.ndarray | None = None, *, part: int = 7) -> None:
         self.values = values
         self.valid = np.ones(values.shape[1:], dtype=bool) if valid is None else valid
         self.asked: list[int] = []

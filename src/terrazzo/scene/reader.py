@@ -218,7 +218,7 @@ class _HeldRows:
             position += height
         if position != bottom - top:
             raise DataError(
-                f"{plan.scene} ended after row {top + position - 1}; {bottom - top - position} are missing."
+                f"{plan.scene} ended after row {top + position - 1}; {bottom - top - position} rows are missing."
             )
         self._top, self._bottom = top, bottom
         # Rows that the strip before read too belong to the pixels of this one as well.
