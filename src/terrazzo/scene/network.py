@@ -4,8 +4,6 @@ import threading
 
 import torch
 from jaxtyping import Float
-from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.exc import InductorError
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
@@ -75,15 +73,21 @@ class CompiledNetwork(Network):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
+        # Slow to import, and seldom needed.
+        from torch._dynamo.exc import TorchDynamoException
+        from torch._inductor.exc import InductorError
+
         if isinstance(network, Adaptive):
             raise ModelError(f"{type(network).__name__} answers in steps and cannot be compiled; its batches change.")
 
         def logits(image: torch.Tensor) -> torch.Tensor:
-            return network(image).logits
+            answer: Output = network(image)
+            return answer.logits
 
         self._logits = torch.compile(logits, dynamic=False)
         self._first = threading.Lock()
         self._ready = False
+        self._failures = (TorchDynamoException, InductorError)
 
     def forward(self, image: Float[torch.Tensor, "batch band y x"]) -> Output:
         """Answer logits; the first call compiles.
@@ -97,7 +101,7 @@ class CompiledNetwork(Network):
         with self._first:
             try:
                 output = Output(self._logits(image))
-            except (TorchDynamoException, InductorError) as error:
+            except self._failures as error:
                 raise ModelError(
                     f"The network cannot be compiled here: {str(error).splitlines()[0]} Set predict.compile=false."
                 ) from error
