@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affine import Affine
+from rasterio.crs import CRS
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ContractError
 from terrazzo.geo.bands import Collar
+from terrazzo.geo.grid import Grid
 from terrazzo.geo.raster import RasterFile
-from terrazzo.scene.contract import fit_bands, resolution_warning
+from terrazzo.scene.contract import fit_bands, resolution_warning, target_resolution
+from terrazzo.scene.settings import PredictSettings
 
 Make = Callable[..., Bundle]
 Scene = Callable[..., Path]
@@ -117,3 +121,34 @@ def test_resolution_is_compared(
 def test_unknown_resolutions_are_not_compared(make_bundle: Make, make_scene: Scene) -> None:
     with RasterFile(make_scene()) as scene:
         assert resolution_warning(make_bundle(resolution_m=None), scene) is None
+
+
+def grid(metres: float) -> Grid:
+    return Grid(CRS.from_epsg(32612), Affine(metres, 0, 300_000, 0, -metres, 4_100_000), 10, 20)
+
+
+@pytest.mark.parametrize(("metres", "target"), [(0.5, None), (0.6, None), (0.4, None), (0.63, 0.5), (10.0, 0.5)])
+def test_a_scene_of_other_pixels_is_resampled_where_that_is_asked(
+    metres: float, target: float | None, make_bundle: Make
+) -> None:
+    bundle = make_bundle(resolution_m=0.5)
+    asked = PredictSettings(resolution="resample")
+    assert target_resolution(bundle, grid(metres), asked, name="a") == target
+    assert target_resolution(bundle, grid(metres), PredictSettings(), name="a") is None
+
+
+def test_a_scene_of_other_pixels_is_refused_where_that_is_asked(make_bundle: Make) -> None:
+    bundle, asked = make_bundle(resolution_m=0.5), PredictSettings(resolution="refuse")
+    assert target_resolution(bundle, grid(0.6), asked, name="a") is None
+    with pytest.raises(ContractError, match=r"a\.tif has pixels of 0\.63 m.*on 0\.5 m.*predict\.resolution=resample"):
+        target_resolution(bundle, grid(0.63), asked, name="a.tif")
+
+
+@pytest.mark.parametrize("setting", ["resample", "refuse"])
+def test_a_scene_that_does_not_say_how_large_its_pixels_are(setting: str, make_bundle: Make) -> None:
+    nowhere = Grid(None, Affine.identity(), 10, 20)
+    asked = PredictSettings(resolution=setting)
+    with pytest.raises(ContractError, match=r"a\.png does not say how large its pixels are.*predict\.resolution=warn"):
+        target_resolution(make_bundle(resolution_m=0.5), nowhere, asked, name="a.png")
+    assert target_resolution(make_bundle(resolution_m=None), nowhere, asked, name="a.png") is None
+    assert target_resolution(make_bundle(resolution_m=0.5), nowhere, PredictSettings(), name="a.png") is None

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ContractError
 from terrazzo.geo.bands import Band, Bands
-from terrazzo.geo.raster import RasterFile
+from terrazzo.geo.grid import Grid
+from terrazzo.scene.inputs.opened import OpenScene
+from terrazzo.scene.settings import PredictSettings
 
-__all__ = ["fit_bands", "resolution_warning"]
+__all__ = ["fit_bands", "resolution_warning", "target_resolution"]
 
 LARGEST_RESOLUTION_CHANGE = 0.25
+"""Share of the training's pixel size by which a scene's may differ before anything is said or done."""
 
 _LOG = logging.getLogger(__name__)
 # What RasterFile and GDAL call bands that nobody named.
 _NAMELESS = re.compile(r"band_\d+|gray")
 
 
-def fit_bands(bundle: Bundle, scene: RasterFile, *, positions: Sequence[int] | None = None) -> Bands:
+def fit_bands(bundle: Bundle, scene: OpenScene, *, positions: Sequence[int] | None = None) -> Bands:
     """Return the scene's bands that the network wants, in its order, with the bundle's nodata values and collar.
 
     Bands are matched by name; by order where both have the same number of bands and no name contradicts it.
@@ -41,20 +44,57 @@ def fit_bands(bundle: Bundle, scene: RasterFile, *, positions: Sequence[int] | N
     return Bands(items=tuple(renewed), collar=bundle.bands.collar)
 
 
-def resolution_warning(bundle: Bundle, scene: RasterFile) -> str | None:
+def target_resolution(bundle: Bundle, grid: Grid, settings: PredictSettings, *, name: str) -> float | None:
+    """Return the size of pixels in metres on which a scene is to be read; None where it is read as it is.
+
+    Args:
+        bundle: What the network was trained for.
+        grid: Of the scene.
+        settings: Whether another size warns, resamples or is refused.
+        name: The scene, for messages.
+
+    Raises:
+        ContractError: The sizes differ by more than a quarter and `predict.resolution` refuses that; or it cannot be
+            told, although the setting depends on it.
+    """
+    trained = bundle.resolution_m
+    if settings.resolution == "warn" or trained is None:
+        return None
+    if grid.resolution_m is None:
+        raise ContractError(
+            f"{name} does not say how large its pixels are, and predict.resolution is {settings.resolution}: the model "
+            f"was trained on {trained:.3g} m. Give the scene a coordinate reference system, or set "
+            "predict.resolution=warn to map it as it is."
+        )
+    if not _differs(grid.resolution_m, trained):
+        return None
+    if settings.resolution == "refuse":
+        raise ContractError(
+            f"{name} has pixels of {grid.resolution_m:.3g} m, but the model was trained on {trained:.3g} m; resample "
+            "it with predict.resolution=resample, or map it as it is with predict.resolution=warn."
+        )
+    return trained
+
+
+def resolution_warning(bundle: Bundle, scene: OpenScene) -> str | None:
     """Return one sentence where the scene's pixels are far coarser or finer than the training's; log it too."""
     found, trained = scene.grid.resolution_m, bundle.resolution_m
-    if found is None or trained is None or abs(found / trained - 1) <= LARGEST_RESOLUTION_CHANGE:
+    if found is None or trained is None or not _differs(found, trained):
         return None
     message = (
         f"{scene.path} has pixels of {found:.3g} m, but the model was trained on {trained:.3g} m; "
-        "expect worse answers, or resample the scene."
+        "expect worse answers, or set predict.resolution=resample."
     )
     _LOG.warning(message)
     return message
 
 
-def _choose(wanted: Bands, scene: RasterFile, positions: Sequence[int] | None) -> list[Band]:
+def _differs(found: float, trained: float) -> bool:
+    """Whether a scene's pixels are more than a quarter larger or smaller than the training's."""
+    return abs(found / trained - 1) > LARGEST_RESOLUTION_CHANGE
+
+
+def _choose(wanted: Bands, scene: OpenScene, positions: Sequence[int] | None) -> list[Band]:
     found = list(scene.bands)
     if positions is not None:
         if len(positions) != len(wanted) or max(positions) > len(found):
