@@ -88,6 +88,27 @@ def test_a_copy_needs_no_second_dealing_where_one_of_both_workers_ends() -> None
     assert dealing.next("b", 51.0) == slow
 
 
+def test_patience_keeps_short_strips_from_being_dealt_twice() -> None:
+    dealing = dealing_of(7, slowness=3.0, patience=60.0)
+    slow = dealing.next("slow", 0.0)
+    for second in range(6):
+        dealing.finished("a", dealing.next("a", float(second)), second + 1.0)
+    assert dealing.next("a", 59.0) is None
+    assert dealing.next("a", 60.0) == slow
+
+
+def test_what_a_worker_gives_back_is_no_loss() -> None:
+    dealing = dealing_of(3, losses=1)
+    held = [dealing.next("a", 0.0) for _ in range(2)]
+    dealing.release("a")
+    dealing.release("nobody")
+    assert dealing.held("a") == ()
+    assert [dealing.next("b", 0.0) for _ in range(2)] == held
+    dealing.withdraw("scene 0")
+    dealing.release("b")
+    assert dealing.left("scene 0") == 0
+
+
 def test_strips_are_measured_by_their_windows() -> None:
     dealing = Dealing(slowness=3.0)
     dealing.add("small", dict.fromkeys(range(5), 1))

@@ -75,11 +75,13 @@ class Dealing:
         losses: Workers that may end over one strip before it is given up: what ends one after the other is the
             strip's fault.
         slowness: How many times the usual time a strip takes before it is dealt a second time; None for never.
+        patience: Seconds that it takes at least before that.
     """
 
-    def __init__(self, *, losses: int = 3, slowness: float | None = 3.0) -> None:
+    def __init__(self, *, losses: int = 3, slowness: float | None = 3.0, patience: float = 0.0) -> None:
         self._losses = losses
         self._slowness = slowness
+        self._patience = patience
         self._scenes: dict[str, _Scene] = {}
         self._workers: dict[str, _Worker] = {}
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
@@ -149,24 +151,41 @@ class Dealing:
 
     def lost(self, worker: str) -> tuple[StripTask, ...]:
         """Note that a worker has ended; its strips are dealt next, and those given up are returned."""
-        member = self._workers.pop(worker, _Worker())
         given_up = []
-        for task in reversed(member.held):
-            scene = self._scenes.get(task.scene)
-            if scene is None or task.strip not in scene.left:
-                continue
+        for task, scene in self._unfinished(worker):
             scene.losses[task.strip] = scene.losses.get(task.strip, 0) + 1
             if scene.losses[task.strip] >= self._losses:
                 given_up.append(task)
-            elif any(task in other.held for other in self._workers.values()):
-                continue
-            elif scene.withdrawn:
-                scene.left.discard(task.strip)
             else:
-                scene.waiting.appendleft(task.strip)
-        if member.scene in self._scenes:
-            self._scenes[member.scene].workers.discard(worker)
+                self._take_back(task, scene)
+        self._leave(worker)
         return tuple(given_up)
+
+    def release(self, worker: str) -> None:
+        """Note that a worker goes, through no fault of its strips; these are dealt next."""
+        for task, scene in self._unfinished(worker):
+            self._take_back(task, scene)
+        self._leave(worker)
+
+    def _unfinished(self, worker: str) -> list[tuple[StripTask, _Scene]]:
+        """Return what a worker has that still counts, the last first, so that the first will be first again."""
+        held = reversed(self.held(worker))
+        found = [(task, self._scenes[task.scene]) for task in held if task.scene in self._scenes]
+        return [(task, scene) for task, scene in found if task.strip in scene.left]
+
+    def _take_back(self, task: StripTask, scene: _Scene) -> None:
+        """Put back a strip, unless another worker has it too."""
+        if sum(task in member.held for member in self._workers.values()) > 1:
+            return
+        if scene.withdrawn:
+            scene.left.discard(task.strip)
+        else:
+            scene.waiting.appendleft(task.strip)
+
+    def _leave(self, worker: str) -> None:
+        member = self._workers.pop(worker, None)
+        if member is not None and member.scene in self._scenes:
+            self._scenes[member.scene].workers.discard(worker)
 
     def _choose(self, worker: str) -> StripTask | None:
         """Take a strip that nobody has."""
@@ -204,6 +223,8 @@ class Dealing:
             # What waits behind another strip has not begun, and is overdue as soon as that one is.
             begun = max(next(iter(member.held.values())), member.free_since)
             overdue = (now - begun) / max(usual * scene.windows[task.strip], 1e-9)
-            if overdue > self._slowness and (found is None or overdue > found[0]):
+            if now - begun < self._patience or overdue <= self._slowness:
+                continue
+            if found is None or overdue > found[0]:
                 found = overdue, task
         return found[1] if found else None
