@@ -109,7 +109,7 @@ class WindowForward:
 
     def _answered(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
-    ) -> Float32[torch.Tensor, "batch class y x"]:
+    ) -> Float32[torch.Tensor, "batch class _height _width"]:
         """Return the scores of one batch of a network that answers at once."""
         seen = _bands_innermost(sight.see(image, valid))
         missing = self._decisions.batch_size - len(seen)
