@@ -85,6 +85,10 @@ class Layers(Network):
             return replace(state, logits=state.logits[index], features=state.features[: len(index)])
         return replace(state, logits=state.logits[index], features=state.features[index])
 
+    def join(self, states):
+        parts = states[::-1] if self.defect == "joins out of order" else states
+        return Place(*(torch.cat([getattr(part, name) for part in parts]) for name in ("features", "logits")))
+
 
 def test_a_sound_network_passes():
     check_architecture(Stepping(), bands=(2,), sizes=((8, 8), (5, 9), (1, 1)))
@@ -104,6 +108,7 @@ def test_a_sound_network_passes():
         ("other probability", "sigmoid of the step's halting logit"),
         ("company", "answer as it does where all tiles run"),
         ("forgets", "answer as it does where all tiles run"),
+        ("joins out of order", "enters when others have left"),
     ],
 )
 def test_each_defect_is_found(defect, complaint):

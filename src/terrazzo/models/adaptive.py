@@ -149,7 +149,7 @@ def refine_refilled(
             running = waiting.take(places)
             if running is None:
                 return
-        elif isinstance(network, Joining):
+        if isinstance(network, Joining):
             running = _refilled(network, running, waiting, places)
         running.state = network.step(running.state)
         running.steps = [steps + 1 for steps in running.steps]

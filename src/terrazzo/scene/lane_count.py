@@ -19,7 +19,7 @@ def lane_count(
     products: Products,
     *,
     window_bytes: int,
-    memory_gib: float | None = None,
+    room: int | None = None,
     workers: int = 1,
 ) -> int:
     """Return how many forward passes one worker runs side by side, at least one; on a GPU it is one.
@@ -29,15 +29,15 @@ def lane_count(
         plan: How the scene is cut.
         products: What is decided.
         window_bytes: Most that a forward pass takes for each window of its batch.
-        memory_gib: Most memory of the host that all workers may take beside the loaded network; what is free if None.
+        room: Bytes of the host's memory that all workers may take beside their networks; what is free if None.
         workers: Processes that share this machine.
     """
     if decisions.device != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0))
-    room = (free_memory() if memory_gib is None else int(memory_gib * 2**30)) // workers
+    share = (free_memory() if room is None else room) // workers
     lanes = max(cores // decisions.threads // workers, 1)
-    while lanes > 1 and _needed(decisions, plan, products, lanes=lanes, window_bytes=window_bytes) > room:
+    while lanes > 1 and _needed(decisions, plan, products, lanes=lanes, window_bytes=window_bytes) > share:
         lanes -= 1
     return lanes
 

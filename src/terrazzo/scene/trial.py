@@ -84,7 +84,7 @@ class Trial:
             self._plan,
             self._products,
             window_bytes=self.window_bytes,
-            memory_gib=self._settings.memory_gib,
+            room=self._room,
         )
 
     def check(self) -> Difference | None:
@@ -115,8 +115,7 @@ class Trial:
             needed = device_memory_bytes(self._plan, self._products, lanes=1, **sizes)
             return needed <= _DEVICE_SHARE * torch.cuda.mem_get_info()[0]
         needed = memory_bytes(self._plan, self._products, lanes=1, device=sized.device, **sizes)
-        given = self._settings.memory_gib
-        return needed <= (free_memory() if given is None else given * 2**30)
+        return needed <= self._room
 
     def settle(self, batch: int) -> None:
         """Decide the batch."""
@@ -219,6 +218,14 @@ class Trial:
         refilled = batch > 1 and isinstance(self._network, Joining)
         group = batch * (_BATCHES_OF_STEPS if refilled else 1)
         return self.decisions.model_copy(update={"batch_size": batch, "group_size": group})
+
+    @property
+    def _room(self) -> int:
+        """Bytes of the host's memory that there are beside the network."""
+        if self._settings.memory_gib is None:
+            return free_memory()
+        held = sum(one.nbytes for one in (*self._network.parameters(), *self._network.buffers()))
+        return int(self._settings.memory_gib * 2**30) - held
 
     def _cost(self) -> float:
         """Return how many times the pixels of a window the network sees, over all views and scales."""

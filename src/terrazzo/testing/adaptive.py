@@ -1,12 +1,13 @@
 """What a network that answers in steps promises: each tile its own, alone or among others, and the same in any way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 
-from terrazzo.models.adaptive import refine
+from terrazzo.models.adaptive import Joining, refine, refine_refilled
 from terrazzo.models.architecture import Adaptive, Architecture, Network
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.maps import enlarged
@@ -25,7 +26,8 @@ def check_adaptive(record: Architecture, network: Network, *, bands: int, size: 
 
     Checked are: `forward` answers a record `Steps` of as many steps as the architecture's halting rule has, stepping by
     hand gives each of its answers, the logits of the last are the network's, probabilities to halt lie in 0..1 and are
-    the halting logits', and tiles that stop at different steps each answer what they answer where all tiles run.
+    the halting logits', and tiles that stop at different steps each answer what they answer where all tiles run; where
+    the network can join states, so do tiles that enter when others have left.
 
     Args:
         record: The architecture.
@@ -50,6 +52,8 @@ def check_adaptive(record: Architecture, network: Network, *, bands: int, size: 
         require(len(every) == rule.last, record, f"forward must answer {rule.last} steps, not {len(every)}")
         require(torch.equal(every[-1], output.logits), record, "the last step must answer the network's logits")
         _check_stops(record, network, images, every)
+        if isinstance(network, Joining):
+            _check_joins(record, network, images, every)
 
 
 def _check_steps(
@@ -94,33 +98,66 @@ def _check_stops(
         require(near, record, f"a tile that stops at step {step} must answer as it does where all tiles run")
 
 
+def _check_joins(
+    record: Architecture,
+    network: Adaptive[State],
+    images: Float[torch.Tensor, "batch band y x"],
+    every: list[Float[torch.Tensor, "batch class y x"]],
+) -> None:
+    """Let tiles take the places that others have left, in the middle of these' steps."""
+    last = len(every)
+    wanted = torch.tensor([last, 1, (last + 1) // 2])
+    told = _Told(network, wanted)
+    rule = HaltingRule(threshold=0.5, first=1, last=last)
+    seen: list[int] = []
+    for settled in refine_refilled(told, (images[tile : tile + 1] for tile in range(TILES)), rule=rule, places=2):
+        for tile, step, logits in zip(settled.tiles, settled.steps, settled.logits, strict=True):
+            seen.append(tile)
+            right = step == int(wanted[tile])
+            require(right, record, f"a tile told to stop at step {int(wanted[tile])} must not stop at step {step}")
+            alone = every[step - 1][tile]
+            near = float((alone - logits).abs().max()) <= 1e-3 * float(alone.abs().max().clamp_min(1e-3))
+            require(near, record, "a tile that enters when others have left must answer as it does among its like")
+    require(sorted(seen) == list(range(TILES)), record, f"each of {TILES} tiles must be answered once, not {seen}")
+
+
 @dataclass(frozen=True)
 class _Place(Generic[State]):
-    """A state, the tiles it holds and the steps they ran."""
+    """A state, the tiles it holds and the steps that each ran."""
 
     state: State
     tiles: Int64[torch.Tensor, " batch"]
-    step: int
+    steps: Int64[torch.Tensor, " batch"]
 
 
 class _Told(Generic[State]):
-    """A network whose tiles halt when they are told to."""
+    """A network whose tiles, numbered as they start, halt when they are told to."""
 
     def __init__(self, network: Adaptive[State], wanted: Int64[torch.Tensor, " batch"]) -> None:
         self.network = network
         self.wanted = wanted
+        self._started = 0
 
     def start(self, image: Float[torch.Tensor, "batch band y x"]) -> _Place[State]:
-        return _Place(self.network.start(image), torch.arange(len(image)), 0)
+        tiles = torch.arange(self._started, self._started + len(image))
+        self._started += len(image)
+        return _Place(self.network.start(image), tiles, torch.zeros_like(tiles))
 
     def step(self, state: _Place[State]) -> _Place[State]:
-        return _Place(self.network.step(state.state), state.tiles, state.step + 1)
+        return _Place(self.network.step(state.state), state.tiles, state.steps + 1)
 
     def answer(self, state: _Place[State]) -> Float[torch.Tensor, "batch class y x"]:
         return self.network.answer(state.state)
 
     def halt(self, state: _Place[State]) -> Float[torch.Tensor, " batch"]:
-        return (self.wanted[state.tiles] <= state.step).float()
+        return (self.wanted[state.tiles] <= state.steps).float()
 
     def select(self, state: _Place[State], index: Int64[torch.Tensor, " kept"]) -> _Place[State]:
-        return _Place(self.network.select(state.state, index), state.tiles[index], state.step)
+        return _Place(self.network.select(state.state, index), state.tiles[index], state.steps[index])
+
+    def join(self, states: Sequence[_Place[State]]) -> _Place[State]:
+        if not isinstance(self.network, Joining):
+            raise TypeError("only a network that joins states is asked to")
+        tiles = torch.cat([state.tiles for state in states])
+        steps = torch.cat([state.steps for state in states])
+        return _Place(self.network.join([state.state for state in states]), tiles, steps)
