@@ -9,9 +9,8 @@ from pathlib import Path
 
 import rasterio
 
-from terrazzo.bundle import Bundle
 from terrazzo.data.normalisation import Normalisation
-from terrazzo.errors import BundleError, TerrazzoError
+from terrazzo.errors import TerrazzoError
 from terrazzo.machine import MachineSettings, configure
 from terrazzo.record import Record, load_plugin
 from terrazzo.scene.forward import WindowForward
@@ -26,6 +25,7 @@ from terrazzo.scene.strip_file import StripRecord
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.work import Forward, work
 from terrazzo.scene.workforce.headway import Headway
+from terrazzo.scene.workforce.kept import KeptNetwork
 
 __all__ = ["OpenJob", "SceneJob", "loaded_plugins", "open_job"]
 
@@ -166,7 +166,7 @@ class _Taken:
 
 
 @contextlib.contextmanager
-def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1) -> Iterator[OpenJob]:
+def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1, kept: KeptNetwork | None = None) -> Iterator[OpenJob]:
     """Load the network, open the scene, and hand both out ready to compute.
 
     Threads and determinism of this process become the job's.
@@ -175,6 +175,7 @@ def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1) -> Iterator[Ope
         job: What to compute.
         lanes: Forward passes side by side.
         readers: Threads that decode the scene.
+        kept: The network of the scene before, which may serve this one too.
 
     Raises:
         BundleError: The bundle cannot be loaded, or is not the one that the job was decided for.
@@ -183,9 +184,8 @@ def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1) -> Iterator[Ope
     """
     for plugin in job.plugins:
         load_plugin(plugin)
-    bundle = Bundle.load(job.bundle, backbone=job.backbone)
-    if bundle.fingerprint != job.header.request.weights:
-        raise BundleError(f"{job.bundle} has changed since the job began; start the same command again.")
+    kept = kept or KeptNetwork()
+    bundle = kept.bundle(job.bundle, weights=job.header.request.weights, backbone=job.backbone)
     decisions = job.header.decisions
     settings = job.settings.model_copy(update={"strip_pixels": decisions.strip_pixels})
     decided = {"accelerator": decisions.device, "precision": decisions.precision, "threads": decisions.threads}
@@ -203,7 +203,13 @@ def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1) -> Iterator[Ope
         yield OpenJob(
             plan=plan,
             source=source,
-            forward=WindowForward(bundle, settings, decisions, products, margin=plan.margin, lanes=lanes),
+            forward=kept.forward(
+                bundle,
+                settings,
+                decisions,
+                lanes=lanes,
+                make=lambda: WindowForward(bundle, settings, decisions, products, margin=plan.margin, lanes=lanes),
+            ),
             products=products,
             normalisation=bundle.normalisation,
             header=job.header,

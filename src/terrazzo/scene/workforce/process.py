@@ -10,14 +10,28 @@ import threading
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 from terrazzo.data.child_process import follow_parent
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.workforce.failure import Failure
 from terrazzo.scene.workforce.job import SceneJob, open_job
+from terrazzo.scene.workforce.kept import KeptNetwork
 from terrazzo.scene.workforce.places import Place
 
-__all__ = ["serve"]
+__all__ = ["Link", "Messages", "compute", "serve"]
+
+
+class Messages(Protocol):
+    """A way to the coordinator: bytes there and back."""
+
+    def send_bytes(self, message: bytes) -> None:
+        """Send a message."""
+        ...
+
+    def recv_bytes(self) -> bytes:
+        """Wait for a message."""
+        ...
 
 
 def serve(connection: Connection, job: str, place: str) -> None:
@@ -31,17 +45,29 @@ def serve(connection: Connection, job: str, place: str) -> None:
     follow_parent()
     # A scheduler tells all processes of a job to end; the coordinator hears it too, and has strips finished first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    link = _Link(connection)
+    link = Link(connection)
     try:
-        _compute(link, SceneJob.model_validate_json(job), Place.model_validate_json(place))
+        compute(link, SceneJob.model_validate_json(job), Place.model_validate_json(place))
     except BaseException as error:  # noqa: BLE001 - the coordinator raises it
         link.tell("failed", failure=Failure.of(error).model_dump(mode="json"))
 
 
-def _compute(link: "_Link", job: SceneJob, place: Place) -> None:
+def compute(link: "Link", job: SceneJob, place: Place, *, kept: KeptNetwork | None = None) -> None:
+    """Compute the strips of a job as they are dealt.
+
+    Args:
+        link: To the coordinator.
+        job: What to compute.
+        place: What of the machine to use.
+        kept: The network of the job before, which may serve this one too.
+
+    Raises:
+        TerrazzoError: As from `open_job` and `OpenJob.compute`.
+        OSError: A strip's file cannot be written.
+    """
     if place.device is not None:
         _see_one_device(place.device)
-    with open_job(job, lanes=place.lanes, readers=place.readers) as opened:
+    with open_job(job, lanes=place.lanes, readers=place.readers, kept=kept) as opened:
         strips = {strip.number: strip for strip in opened.plan.strips}
         # The coordinator may end a run of strips, so that all of it comes to the disk, before it deals another one.
         while (first := link.ask()) is not None:
@@ -59,10 +85,10 @@ def _see_one_device(position: int) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[position] if visible else str(position)
 
 
-class _Link:
+class Link:
     """The worker's end of the connection; several threads speak, one at a time asks."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Messages) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
