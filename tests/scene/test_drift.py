@@ -46,7 +46,7 @@ def trained() -> Distribution:
 
 @pytest.fixture
 def bundle(make_bundle: Make) -> Bundle:
-    return make_bundle(bands=NAMES, dtype="uint16", classes=2, distribution=trained())
+    return make_bundle(bands=NAMES, dtype="uint16", distribution=trained())
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_an_ordinary_scene_of_the_same_place(checked: Checked, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         report = checked(land(99))
     assert report is not None
-    assert report.largest < 0.1
+    assert report.largest < 0.25
     assert (report.warning, report.note, report.pixels) == (None, None, 200 * 200)
     assert [band.band for band in report.bands] == list(NAMES)
     assert caplog.records == []
@@ -78,7 +78,7 @@ def test_a_scene_of_one_kind_of_ground_is_ordinary_too(checked: Checked) -> None
     values[:] = np.quantile(land(0), 0.7, axis=(1, 2))[:, None, None].astype(np.uint16)
     report = checked(values)
     assert report is not None
-    assert report.largest <= 0.2
+    assert report.largest < 0.4
 
 
 @pytest.mark.parametrize(("order", "positions"), [((3, 1, 2, 0), "4,2,3,1"), ((3, 0, 1, 2), "2,3,4,1")])
@@ -128,9 +128,10 @@ def test_a_shift_without_a_usual_reason_names_both_medians(checked: Checked) -> 
 
 def test_the_drift_is_the_mean_distance_in_deviations(make_bundle: Make, make_scene: Scene) -> None:
     quantiles = (0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 255.0)
-    bundle = make_bundle(bands=("one",), distribution=Distribution(quantiles=(quantiles,), deviation=(20.0,)))
-    with RasterFile(make_scene(values=np.full((1, 9, 9), 90, dtype=np.uint8))) as scene:
-        (band,) = scene_drift(scene, bundle, scene.bands).bands
+    distribution = Distribution(quantiles=(quantiles, quantiles), deviation=(20.0, 1.0))
+    bundle = make_bundle(bands=("one", "two"), distribution=distribution)
+    with RasterFile(make_scene(values=np.full((2, 9, 9), 90, dtype=np.uint8))) as scene:
+        band, _ = scene_drift(scene, bundle, scene.bands).bands
     # 60 above 30, 60 above 30, 50 above 40, 50 above 40, 40 above 50.
     assert band.drift == pytest.approx((60 + 60 + 50 + 50 + 40) / 5 / 20)
     assert (band.found, band.trained) == ((90.0,) * 9, quantiles)
@@ -182,7 +183,7 @@ def test_a_report_is_plain_data(checked: Checked) -> None:
 
 def test_landsat_of_one_place(real_data: Path, make_bundle: Make, tmp_path: Path) -> None:
     """The left half of a real scene stands for training, and the right half is mapped."""
-    files = sorted((real_data / "zion_landsat_nlcd").rglob("*B[2-5]*.tif"))
+    files = sorted((real_data / "zion_landsat_nlcd").rglob("landsat_b[2-5].tif"))
     assert len(files) == 4
     values = np.concatenate([rasterio.open(path).read() for path in files])
     half = values.shape[2] // 2
@@ -193,7 +194,7 @@ def test_landsat_of_one_place(real_data: Path, make_bundle: Make, tmp_path: Path
         quantiles=tuple(weighted_quantiles(band[kept], once) for band in learned),
         deviation=tuple(float(band[kept].std()) for band in learned),
     )
-    bundle = make_bundle(bands=NAMES, dtype="uint16", classes=2, distribution=distribution)
+    bundle = make_bundle(bands=NAMES, dtype="uint16", distribution=distribution)
     path = tmp_path / "right half.tif"
     with rasterio.open(
         path, "w", driver="GTiff", count=4, dtype="uint16", height=values.shape[1], width=half, nodata=65535

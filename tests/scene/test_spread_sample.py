@@ -30,7 +30,7 @@ class Places:
 
     grid: Grid
     block_shape: tuple[int, int]
-    valid_rows: slice = slice(None)
+    valid_rows: range = range(10**9)
     broken: Callable[[Window], bool] = lambda _window: False
     path: str = "places"
     bands: Bands = BANDS
@@ -59,7 +59,7 @@ class Places:
         columns = (window.x + np.arange(window.width)) / self.grid.width
         values = np.stack(np.broadcast_arrays(rows[:, None], columns[None])).astype(np.float32)
         inside = np.zeros(self.grid.height, dtype=bool)
-        inside[self.valid_rows] = True
+        inside[self.valid_rows.start : self.valid_rows.stop] = True
         valid = np.repeat(inside[window.slices[0]][:, None], window.width, axis=1)
         return Raster(values, valid, self.grid.window(window), bands)
 
@@ -104,15 +104,15 @@ def test_a_small_scene_is_read_whole_once() -> None:
 
 def test_where_little_is_valid_more_is_looked_at() -> None:
     # One block in ninety-seven rows of blocks holds anything.
-    scene = places(512 * 97, 512 * 97, (512, 512), valid_rows=slice(512 * 48, 512 * 49))
+    scene = places(512 * 97, 512 * 97, (512, 512), valid_rows=range(512 * 20, 512 * 21))
     down, _ = spread_sample(scene, BANDS)
     assert SAMPLED_PIXELS < sum(window.height * window.width for window in scene.seen) <= ROUNDS * SAMPLED_PIXELS
     assert len(set(scene.seen)) == len(scene.seen)
-    assert ((down >= 48 / 97 - 1e-6) & (down < 49 / 97)).all()
+    assert ((down >= 20 / 97 - 1e-6) & (down < 21 / 97)).all()
 
 
 def test_nothing_valid() -> None:
-    assert spread_sample(places(300, 200, (64, 64), valid_rows=slice(0, 0)), BANDS).shape == (2, 0)
+    assert spread_sample(places(300, 200, (64, 64), valid_rows=range(0)), BANDS).shape == (2, 0)
 
 
 def test_what_cannot_be_read_is_left_to_whoever_reads_all() -> None:

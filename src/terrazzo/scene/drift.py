@@ -173,9 +173,14 @@ def _order_hint(scene: OpenScene, bundle: Bundle, bands: Bands, report: DriftRep
 def _scale_hint(drifted: Sequence[BandDrift]) -> str | None:
     """Return by which factor all bands differ, where that is one of the usual ones."""
     ratios = [_middle(band.found) / _middle(band.trained) for band in drifted if _middle(band.trained)]
+    factors = [math.log(ratio) for ratio in ratios if ratio > 0]
+    if not factors or len(factors) < len(drifted):
+        return None
     usual = (10.0, 100.0, 255.0, 1000.0, 10_000.0)
     for factor in (*usual, *(1 / factor for factor in usual)):
-        if ratios and all(abs(math.log(max(ratio, 1e-12) / factor)) < math.log(1.5) for ratio in ratios):
+        # Small whole numbers are rounded: one band alone may be twice off.
+        apart = np.abs(np.array(factors) - math.log(factor))
+        if np.median(apart) < math.log(1.5) and apart.max() < math.log(2.5):
             size = f"{factor:g} times as large" if factor > 1 else f"{1 / factor:g} times smaller"
             return f"They are about {size}: check units and scaling, and bring the scene to the training's."
     return None
