@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from terrazzo.data.child_process import follow_parent
 from terrazzo.scene.strips import Strip
@@ -22,6 +22,7 @@ from terrazzo.scene.workforce.places import Place
 __all__ = ["Link", "Messages", "compute", "serve"]
 
 
+@runtime_checkable
 class Messages(Protocol):
     """A way to the coordinator: bytes there and back."""
 
