@@ -1,16 +1,14 @@
 """How many forward passes run side by side: one a core, if memory allows. The map never depends on it."""
 
 import os
-from pathlib import Path
 
-from terrazzo.scene.budget import memory_bytes
 from terrazzo.scene.header import Decisions
+from terrazzo.scene.host_memory import free_memory
+from terrazzo.scene.memory import memory_bytes
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products
 
-__all__ = ["free_memory", "lane_count"]
-
-_MEMORY = Path("/proc/meminfo")
+__all__ = ["lane_count"]
 
 
 def lane_count(
@@ -40,16 +38,6 @@ def lane_count(
     while lanes > 1 and _needed(decisions, plan, products, lanes=lanes, window_bytes=window_bytes) > share:
         lanes -= 1
     return lanes
-
-
-def free_memory() -> int:
-    """Return the bytes of the host's memory that a job can take without anything being swapped out."""
-    if _MEMORY.is_file():
-        for line in _MEMORY.read_text(encoding="ascii", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name == "MemAvailable":
-                return int(value.split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _needed(decisions: Decisions, plan: ScenePlan, products: Products, *, lanes: int, window_bytes: int) -> int:

@@ -9,10 +9,11 @@ from jaxtyping import Float32
 from terrazzo.bundle import Bundle
 from terrazzo.models.adaptive import Joining
 from terrazzo.models.architecture import Network
-from terrazzo.scene.budget import device_memory_bytes, memory_bytes
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
-from terrazzo.scene.lane_count import free_memory, lane_count
+from terrazzo.scene.host_memory import free_memory, resident_memory
+from terrazzo.scene.lane_count import lane_count
+from terrazzo.scene.memory import device_memory_bytes, memory_bytes
 from terrazzo.scene.network import CompiledNetwork, fused_network
 from terrazzo.scene.pass_memory import pass_bytes
 from terrazzo.scene.plan import ScenePlan
@@ -221,11 +222,10 @@ class Trial:
 
     @property
     def _room(self) -> int:
-        """Bytes of the host's memory that there are beside the network."""
+        """Bytes of the host's memory that there are beside this process with its network."""
         if self._settings.memory_gib is None:
             return free_memory()
-        held = sum(one.nbytes for one in (*self._network.parameters(), *self._network.buffers()))
-        return int(self._settings.memory_gib * 2**30) - held
+        return int(self._settings.memory_gib * 2**30) - resident_memory()
 
     def _cost(self) -> float:
         """Return how many times the pixels of a window the network sees, over all views and scales."""
