@@ -94,7 +94,7 @@ class WindowForward:
 
     def _seen(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
-    ) -> tuple[Float32[torch.Tensor, "batch channel y x"], float]:
+    ) -> tuple[Float32[torch.Tensor, "batch channel _height _width"], float]:
         """Return the scores of windows seen in one way, and the sum of the steps that they took."""
         if self.rule is not None:
             return self._refined(sight, image, valid)
@@ -122,7 +122,7 @@ class WindowForward:
 
     def _refined(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
-    ) -> tuple[Float32[torch.Tensor, "batch channel y x"], float]:
+    ) -> tuple[Float32[torch.Tensor, "batch channel _height _width"], float]:
         """Return the scores of windows of a network that answers in steps, and the sum of their steps."""
         network, rule = self._network, self.rule
         if rule is None or not isinstance(network, Adaptive):
