@@ -5,31 +5,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from terrazzo.data.areas.area import AreaReader
 from terrazzo.data.areas.polygons import PolygonArea
-from terrazzo.errors import ContractError
+from terrazzo.errors import ContractError, DataError
 from terrazzo.geo.bands import Bands
-from terrazzo.geo.grid import Grid, Window
+from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster
 from terrazzo.scene.inputs.opened import OpenScene
 
-__all__ = ["SceneInArea", "open_area"]
+__all__ = ["SceneInArea"]
 
 # Side of the parts that are searched for a first pixel inside: large enough for few, small enough to burn at once.
 _SEARCHED = 4096
-
-
-def open_area(file: Path, grid: Grid) -> AreaReader:
-    """Read the polygons around a scene.
-
-    Args:
-        file: Vector file, in any coordinate reference system.
-        grid: Of the scene.
-
-    Raises:
-        DataError: The file is missing or damaged, or one of both has no coordinate reference system.
-    """
-    return PolygonArea(vectors=(file,)).open(grid)
 
 
 class SceneInArea:
@@ -40,13 +26,17 @@ class SceneInArea:
         file: Vector file of the area.
 
     Raises:
-        DataError: As for `open_area`.
+        DataError: The file is missing or damaged, or one of both has no coordinate reference system.
     """
 
     def __init__(self, scene: OpenScene, file: Path) -> None:
         self._scene = scene
         self._file = file
-        self._area = open_area(file, scene.grid)
+        try:
+            self._area = PolygonArea(vectors=(file,)).open(scene.grid)
+        except DataError as error:
+            scene.close()
+            raise DataError(f"{scene.path} in the area {file}: {error}") from error
         self.path = scene.path
         self.grid = scene.grid
         self.bands = scene.bands

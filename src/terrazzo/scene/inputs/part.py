@@ -1,6 +1,7 @@
 """One picture of a scene: a file, or files that hold its bands, read on a window of the scene's grid."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,14 @@ from pydantic import Field
 from terrazzo.data.catalog import BandPlace, ImageEntry
 from terrazzo.data.reading import ImageFiles
 from terrazzo.data.validity import ValidityMask
+from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.raster import Raster, RasterFile
 from terrazzo.geo.warped import Resampling
 from terrazzo.record import Record
+from terrazzo.scene.inputs.addresses import as_shown, is_remote, remote_access
+from terrazzo.scene.inputs.damage import truncation
 
 __all__ = ["OpenPart", "ScenePart"]
 
@@ -53,12 +57,14 @@ class OpenPart:
         # A path would take the second slash from an address, so that it only stands for it.
         addresses = {Path(file): file for file in part.files}
         self._opened = ExitStack()
+        self._remote = any(map(is_remote, part.files))
+        self._paths = part.files
 
         def opened(path: Path, resampling: Resampling) -> RasterFile:
             file = RasterFile(addresses.get(path, str(path)), onto=self.grid, resampling=resampling)
             return self._opened.enter_context(file)
 
-        with ExitStack() as undo:
+        with self._access(), ExitStack() as undo:
             undo.enter_context(self._opened)
             self._files = ImageFiles(_image(part, self.grid, path), opened)
             undo.pop_all()
@@ -99,12 +105,24 @@ class OpenPart:
             DataError: A file is damaged.
             ContractError: The window leaves the part, or a band's name is unknown.
         """
-        found = self._files.read(window, self._with_nodata(bands))
+        with self._access():
+            found = self._files.read(window, self._with_nodata(bands))
         return Raster(found.values, found.valid, found.grid, bands)
 
     def close(self) -> None:
         """Free the files."""
         self._opened.close()
+
+    @contextmanager
+    def _access(self) -> Iterator[None]:
+        """Read addresses with patience, and say of a failure what can be known, and nothing that is secret."""
+        try:
+            with remote_access() if self._remote else nullcontext():
+                yield
+        except DataError as error:
+            cut = next((said for file in self._paths if (said := truncation(file)) is not None), None)
+            # The cause of a failed address may hold what is secret.
+            raise DataError(cut or as_shown(str(error))) from (None if self._remote else error)
 
     def _with_nodata(self, bands: Bands) -> Bands:
         """Give bands without nodata value the part's own, which its files need not state."""
