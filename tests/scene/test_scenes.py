@@ -101,7 +101,7 @@ class TestMapScenes:
             values[brightest] = 200
             make_scene(f"{folder}/s.tif", values=values)
         pattern = str(tmp_path / "in puts" / "*" / "s.tif")
-        summaries = map_scenes(make_bundle(), [pattern], tmp_path / "out", machine=machine)
+        summaries = [one.summary for one in map_scenes(make_bundle(), [pattern], tmp_path / "out", machine=machine)]
         assert [summary.out.name for summary in summaries] == ["x_s.tif", "y_s.tif"]
         for summary, expected in zip(summaries, (0, 2), strict=True):
             with rasterio.open(summary.out) as file:
@@ -122,6 +122,6 @@ class TestMapScenes:
     def test_into_one_file(
         self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, tmp_path: Path
     ) -> None:
-        summaries = map_scenes(make_bundle(), [make_scene()], tmp_path / "m.tif", machine=machine)
+        summaries = [one.summary for one in map_scenes(make_bundle(), [make_scene()], tmp_path / "m.tif", machine=machine)]
         assert [summary.out for summary in summaries] == [tmp_path / "m.tif"]
         assert (tmp_path / "m.tif").is_file()

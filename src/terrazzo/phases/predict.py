@@ -60,7 +60,7 @@ def predict(
         listener=listener,
     )
     folder = out.parent if out.suffix else out
-    summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=tuple(found))
+    summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=tuple(mapped.summary for mapped in found))
     if out.suffix:
         write_json(out.with_suffix(".summary.json"), summary.as_dict())
     else:

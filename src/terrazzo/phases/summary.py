@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from terrazzo.record import Record
 from terrazzo.scene import SceneSummary
 from terrazzo.storage import write_json
 
@@ -31,6 +32,8 @@ def plain(value: object) -> object:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Record):
+        return plain(value.model_dump(mode="json"))
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,105 +1,101 @@
-"""From a scene to a map: a reader thread, the network, a writer thread, and memory that the height does not touch."""
+"""From a scene to a map: planned, probed, computed strip by strip by one worker or many, joined once all is there."""
 
 import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from jaxtyping import Int64, Shaped
 
 from terrazzo.bundle import Bundle
-from terrazzo.data.classes import Classes
-from terrazzo.errors import ConfigError
-from terrazzo.geo.raster import RasterFile
-from terrazzo.machine import Execution, MachineSettings, configure
+from terrazzo.errors import ConfigError, OutOfMemoryError
+from terrazzo.machine import MachineSettings, configure
 from terrazzo.progress import Listener, Progress, silent
-from terrazzo.scene.assemble import FinishedRows, finished_rows
+from terrazzo.scene.assemble import Seam, finished_rows
 from terrazzo.scene.contract import resolution_warning
-from terrazzo.scene.forward import WindowForward
-from terrazzo.scene.header import Decisions, Header, Request
+from terrazzo.scene.drift import DriftReport, check_drift
+from terrazzo.scene.header import Header, Request
+from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.journal import Journal, journal_folder
-from terrazzo.scene.layers import class_layer, layer_path, product_layer, provenance
+from terrazzo.scene.layer import NOWHERE, Georeference, read_georeference
+from terrazzo.scene.layers import provenance
+from terrazzo.scene.outputs import goals_of, open_outputs
 from terrazzo.scene.plan import ScenePlan, plan_scene
+from terrazzo.scene.probe import Decided, decide
 from terrazzo.scene.products import Products, products_of
-from terrazzo.scene.rows import FileRows
-from terrazzo.scene.settings import PredictSettings, Values
-from terrazzo.scene.work import work
-from terrazzo.scene.writer import (
-    Georeference,
-    Layer,
-    RowWriter,
-    open_writer,
-    read_georeference,
-    require_can_hold,
-    storage_errors,
-)
-from terrazzo.storage import atomic_path, fingerprint, locked, require_space, sweep
+from terrazzo.scene.request import request_of
+from terrazzo.scene.rows import SceneRows
+from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.single_file import scene_entry
+from terrazzo.scene.summary import SceneSummary
+from terrazzo.scene.workforce.choice import choose_workforce
+from terrazzo.scene.workforce.finishing import finish_strips
+from terrazzo.scene.workforce.job import SceneJob, loaded_plugins
+from terrazzo.scene.workforce.places import places_of
+from terrazzo.scene.workforce.resume import check_strips
+from terrazzo.scene.writer import require_can_hold
+from terrazzo.storage import locked, require_space
 
-__all__ = ["SceneSummary", "map_scene"]
+__all__ = ["Mapped", "map_scene"]
+
+BUNDLE_FILE = "bundle.safetensors"
+"""The model in the journal's folder, for workers that load it themselves."""
 
 
 @dataclass(frozen=True)
-class SceneSummary:
-    """What mapping one scene came to.
+class Mapped:
+    """A finished map, with what a report of its quality is made from.
 
     Attributes:
-        scene: The scene's file.
-        out: The map.
-        layers: Further layers by name: confidence, entropy and so on.
-        height: Rows.
-        width: Columns.
-        windows: Windows in all.
-        skipped_windows: Windows without a valid pixel, which the network never saw.
-        class_pixels: Pixels of each class.
-        valid_share: Share of pixels that the scene measured, 0..1.
-        seconds: Wall time.
-        warnings: What the reader of the map should know.
+        summary: What it came to.
+        plan: How the scene was cut.
+        journal: Records of all strips by number.
+        seams: How the two sides of each border between strips agree.
+        drift: How far the scene's values lie from the training's; None where nothing is known of these.
     """
 
-    scene: Path
-    out: Path
-    layers: dict[str, Path]
-    height: int
-    width: int
-    windows: int
-    skipped_windows: int
-    class_pixels: tuple[int, ...]
-    valid_share: float
-    seconds: float
-    warnings: tuple[str, ...]
+    summary: SceneSummary
+    plan: ScenePlan
+    journal: Journal
+    seams: tuple[Seam, ...]
+    drift: DriftReport | None
 
-    @property
-    def pixels(self) -> int:
-        """Pixels of the scene."""
-        return self.height * self.width
 
-    @property
-    def pixels_per_second(self) -> float:
-        """Pixels mapped in a second of wall time."""
-        return self.pixels / max(self.seconds, 1e-9)
+@dataclass
+class _Clock:
+    """Wall time of each stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
 
 
 def map_scene(
     bundle: Bundle,
-    scene: Path,
+    scene: Path | SceneEntry,
     out: Path,
     *,
     settings: PredictSettings | None = None,
     machine: MachineSettings | None = None,
     listener: Listener = silent,
-) -> SceneSummary:
+) -> Mapped:
     """Map one scene; the map appears whole or not at all.
 
-    Memory depends on the scene's width, the window and the classes, not on the scene's height.
+    Memory depends on the scene's width, the window and the classes, not on the scene's height. What is finished lies in
+    a folder beside the map until that is complete: after a kill, a full disk or Ctrl-C the same call goes on there.
 
     Args:
         bundle: The network and what it was trained for.
-        scene: Any raster that GDAL reads.
+        scene: Any raster that GDAL reads, or a scene of several files.
         out: The map: `.tif`, or `.png` for a picture without georeference.
         settings: How to map.
         machine: What to compute on.
@@ -111,108 +107,214 @@ def map_scene(
         ConfigError: Settings contradict each other, the bundle or the format of `out`.
         ModelError: The network answered wrong shapes or values that are no numbers.
         StorageError: The map cannot be written, or the disk has too little room.
+        LockedError: Another process works on this map.
+        StoppedError: Ctrl-C; says how far it came.
+        WorkerError: Worker processes ended again and again.
     """
     settings, machine = settings or PredictSettings(), machine or MachineSettings()
-    begun = time.monotonic()
-    with RasterFile(scene) as opened:
+    clock, begun = _Clock(), time.monotonic()
+    entry = scene if isinstance(scene, SceneEntry) else scene_entry(str(scene), settings, bundle)
+    with entry.open() as opened:
         plan = plan_scene(bundle, opened, settings)
-        warning = resolution_warning(bundle, opened)
-    if out.resolve() == scene.resolve():
+        warnings = [warning for warning in (resolution_warning(bundle, opened),) if warning]
+    if str(out.resolve()) in {str(Path(file).resolve()) for file in entry.files}:
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
-    execution = configure(machine)
     products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
-    notes = provenance(bundle, scene, settings, precision=execution.precision)
-    goals = _layers(bundle, products, settings, notes, out)
-    georeference = read_georeference(plan.scene)
-    for goal, layer in goals.values():
+    georeference = _georeference(entry)
+    for goal, layer in goals_of(bundle, products, settings, {}, out).values():
         require_can_hold(goal, layer, georeference)
-    _require_room(plan, goals, out)
-    class_pixels = np.zeros(len(bundle.classes), dtype=np.int64)
+    _require_room(plan, products, out, entry)
     folder = journal_folder(out)
     with (
-        Progress(f"map {scene.name}", listener=listener, total=plan.windows, unit="windows") as progress,
+        Progress(f"map {entry.name}", listener=listener, total=plan.windows, unit="windows") as progress,
         locked(folder),
-        _cleared(Journal(folder)) as journal,
+        _kept(Journal(folder)) as journal,
     ):
         progress.note(plan.describe())
-        if warning:
+        with clock.stage("probe"), entry.open() as opened:
+            drift = check_drift(opened, bundle, plan.bands, settings)
+        if drift is not None and drift.warning:
+            warnings.append(drift.warning)
+        for warning in warnings:
             progress.note(warning)
-        header = _header(bundle, plan, settings, execution)
-        forward = WindowForward(bundle, settings, header.decisions, products, margin=plan.margin)
-        journal.begin(header)
-        # Left alone, GDAL keeps a twentieth of the machine's memory in decoded blocks.
-        with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes), RasterFile(scene) as opened, storage_errors(out):
-            work(
-                plan,
-                FileRows(opened, plan.bands),
-                plan.strips,
-                forward,
-                products,
-                normalisation=bundle.normalisation,
-                group_size=header.decisions.group_size,
-                header_key=header.key,
-                folder=folder,
-                done=journal.append,
-                advance=progress.advance,
-            )
-        skipped = sum(record.figures.skipped for record in journal.records.values())
-        with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes), _writers(plan, goals, georeference, settings) as writers:
-            sink = _Sink(writers, out, classes=bundle.classes, values=settings.values, class_pixels=class_pixels)
-            for rows in finished_rows(plan.strips, journal.records, folder, products):
-                sink(rows)
-    return SceneSummary(
-        scene=scene,
+        job = _Job(bundle, entry, plan, products, settings, machine, journal, progress, clock)
+        resumed = job.run()
+        notes = provenance(bundle, entry, settings, job.header.decisions)
+        goals = goals_of(bundle, products, settings, notes, out)
+        seams: list[Seam] = []
+        class_pixels = np.zeros(len(bundle.classes), dtype=np.int64)
+        with (
+            clock.stage("write"),
+            rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes),
+            open_outputs(
+                goals, plan.grid, georeference, settings, classes=bundle.classes, class_pixels=class_pixels
+            ) as take,
+        ):
+            for rows in finished_rows(plan.strips, journal.records, folder, products, seams=seams):
+                take(rows)
+    figures = [record.figures for record in journal.records.values()]
+    windows = sum(one.windows for one in figures)
+    computing = clock.seconds.get("compute", 0.0)
+    fresh = [record.figures.busy_seconds for number, record in journal.records.items() if number not in resumed]
+    summary = SceneSummary(
+        scene=entry.path,
         out=out,
-        layers={product.name: layer_path(out, product.name) for product in products if product.name != "class"},
+        layers={name: goal for name, (goal, _) in goals.items() if name != "class"},
         height=plan.grid.height,
         width=plan.grid.width,
         windows=plan.windows,
-        skipped_windows=skipped,
+        skipped_windows=sum(one.skipped for one in figures),
+        strips=len(plan.strips),
+        resumed_strips=len(resumed),
         class_pixels=tuple(int(count) for count in class_pixels),
         valid_share=int(class_pixels.sum()) / (plan.grid.height * plan.grid.width),
+        mean_steps=sum(one.steps for one in figures) / windows
+        if windows and any(one.steps for one in figures)
+        else None,
+        unreadable=tuple(part for one in figures for part in one.unreadable),
+        decisions=job.header.decisions,
         seconds=time.monotonic() - begun,
-        warnings=(warning,) if warning else (),
+        stage_seconds={name: round(seconds, 3) for name, seconds in clock.seconds.items()},
+        busy_share=min(sum(fresh) / (computing * job.lanes), 1.0) if computing and fresh else None,
+        warnings=tuple(warnings),
     )
+    return Mapped(summary, plan, journal, tuple(seams), drift)
 
 
-class _Sink:
-    """Takes finished rows: counts, encodes, writes."""
+@dataclass
+class _Job:
+    """A scene on its way from a plan to finished strips."""
 
-    def __init__(
-        self,
-        writers: dict[str, RowWriter],
-        out: Path,
-        *,
-        classes: Classes,
-        values: Values,
-        class_pixels: Int64[np.ndarray, " class"],
-    ) -> None:
-        self._writers = writers
-        self._out = out
-        self._classes = classes
-        self._values: Values = values
-        self._class_pixels = class_pixels
+    bundle: Bundle
+    entry: SceneEntry
+    plan: ScenePlan
+    products: Products
+    settings: PredictSettings
+    machine: MachineSettings
+    journal: Journal
+    progress: Progress
+    clock: _Clock
+    lanes: int = 1
+    _decided: Decided | None = None
 
-    def __call__(self, rows: FinishedRows) -> None:
-        target = rows.products["class"][0]
-        counts = np.bincount(target.ravel(), minlength=self._classes.ignore + 1)
-        self._class_pixels += counts[: len(self._classes)]
-        with storage_errors(self._out):
-            for name, writer in self._writers.items():
-                writer.write(self._encode(target) if name == "class" else rows.products[name])
+    @property
+    def header(self) -> Header:
+        """What was asked and decided."""
+        if self.journal.header is None:
+            raise RuntimeError("the journal has not begun")
+        return self.journal.header
 
-    def _encode(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
-        if self._values == "index":
-            return target[None]
-        encoded = self._classes.encode(target, self._values)
-        if self._values == "source":
-            return encoded[None]
-        measured = target != self._classes.ignore
-        return np.concatenate([encoded * measured, (measured * np.uint8(255))[None]])
+    def run(self) -> frozenset[int]:
+        """Finish every strip; return those that an earlier start had finished."""
+        execution = configure(self.machine)
+        request = request_of(self.bundle, self.entry, self.plan, self.settings, device=execution.device)
+        resumed = self._resumed(request) if self.journal.goes_on(request) else frozenset()
+        if not self.journal.goes_on(request):
+            self._begin(request)
+        while True:
+            try:
+                with self.clock.stage("compute"):
+                    self._compute()
+            except OutOfMemoryError as error:
+                self._begin_smaller(request, error)
+                resumed = frozenset()
+            else:
+                return resumed
+
+    def _begin(self, request: Request) -> None:
+        """Probe, decide and begin a journal."""
+        if self.journal.header is not None and self.journal.records:
+            self.progress.note("what an earlier start finished was asked otherwise; all strips are computed anew")
+        with self.clock.stage("probe"), self.entry.open() as opened:
+            decided = decide(self.bundle, self.plan, opened, self.settings, self.machine, self.products)
+        self.progress.note(decided.report.describe(decided.decisions))
+        for note in decided.report.notes:
+            self.progress.note(note)
+        self.lanes = decided.report.lanes
+        self._decided = decided
+        self.journal.begin(Header(request=request, decisions=decided.decisions))
+
+    def _begin_smaller(self, request: Request, error: OutOfMemoryError) -> None:
+        """Begin again with half the batch: its bits are others, so all strips are computed anew."""
+        decisions = self.header.decisions
+        if decisions.batch_size == 1:
+            raise error
+        batch = decisions.batch_size // 2
+        group = max(decisions.group_size // decisions.batch_size, 1) * batch
+        smaller = decisions.model_copy(update={"batch_size": batch, "group_size": group})
+        self.progress.note(f"{error} The batch is halved to {batch}, and all strips are computed anew.")
+        self._decided = None
+        self.journal.begin(Header(request=request, decisions=smaller))
+
+    def _resumed(self, request: Request) -> frozenset[int]:
+        """Check what an earlier start has finished, and keep what holds."""
+        if self.journal.damaged:
+            self.progress.note(
+                f"{self.journal.damaged} lines of the journal are damaged; their strips are computed anew"
+            )
+        with self.clock.stage("check"):
+            header = Header(request=request, decisions=self.header.decisions)
+            finished = frozenset(check_strips(self.journal, self.plan, self._rows, header))
+            self.journal.keep(finished)
+        windows = [record.figures for record in self.journal.records.values()]
+        self.progress.note(f"{len(finished)} of {len(self.plan.strips)} strips were finished by an earlier start")
+        self.progress.advance(sum(one.windows + one.skipped for one in windows))
+        return finished
+
+    def _rows(self) -> SceneRows:
+        return SceneRows(
+            self.entry.open,
+            self.plan.bands,
+            readers=places_of(1, self.header.decisions)[0].readers,
+            retries=self.settings.retries,
+            max_errors=self.settings.max_errors,
+        )
+
+    def _compute(self) -> None:
+        """Have every missing strip computed."""
+        job = SceneJob(
+            bundle=self.journal.folder / BUNDLE_FILE,
+            backbone=self.bundle.backbone_path,
+            plugins=loaded_plugins(),
+            scene=self.entry,
+            settings=self.settings,
+            machine=self.machine,
+            header=self.header,
+            folder=self.journal.folder,
+        )
+        with choose_workforce(
+            job,
+            self.bundle,
+            plan=self.plan,
+            products=self.products,
+            forward=None if self._decided is None else self._decided.forward,
+            rows=self._rows,
+        ) as workforce:
+            finish_strips(
+                workforce,
+                job,
+                self.journal,
+                self.plan.strips,
+                advance=self.progress.advance,
+                note=self.progress.note,
+            )
+
+
+def _georeference(entry: SceneEntry) -> Georeference:
+    """Return how a scene of one file says where it lies; of others the grid says all."""
+    if entry.own_grid:
+        return read_georeference(Path(entry.parts[0].files[0]))
+    return replace(NOWHERE, present=entry.grid.crs is not None)
+
+
+def _require_room(plan: ScenePlan, products: Products, out: Path, entry: SceneEntry) -> None:
+    """Refuse a disk that could not hold the map even if nothing of it can be compressed."""
+    pixels = plan.grid.height * plan.grid.width
+    require_space(out.parent, pixels * products.pixel_bytes, f"the map of {entry.name}")
 
 
 @contextlib.contextmanager
-def _cleared(journal: Journal) -> Iterator[Journal]:
+def _kept(journal: Journal) -> Iterator[Journal]:
     """Remove the journal's folder once the map is complete, or where nothing in it is worth keeping."""
     try:
         yield journal
@@ -221,69 +323,3 @@ def _cleared(journal: Journal) -> Iterator[Journal]:
             shutil.rmtree(journal.folder, ignore_errors=True)
         raise
     shutil.rmtree(journal.folder, ignore_errors=True)
-
-
-def _header(bundle: Bundle, plan: ScenePlan, settings: PredictSettings, execution: Execution) -> Header:
-    """Return what was asked, and what is decided for the whole scene."""
-    batch = 4 if settings.batch_size == "auto" else settings.batch_size
-    decisions = Decisions(
-        device=execution.device,
-        precision=execution.precision,
-        compiled=False,
-        threads=execution.threads,
-        batch_size=batch,
-        group_size=batch,
-        strip_pixels=settings.strip_pixels,
-    )
-    request = Request(
-        weights=bundle.fingerprint,
-        code=version("terrazzo"),
-        settings=fingerprint(settings.model_dump(mode="json")),
-        scene=fingerprint([plan.grid.height, plan.grid.width]),
-        device=execution.device,
-    )
-    return Header(request=request, decisions=decisions)
-
-
-def _layers(
-    bundle: Bundle, products: Products, settings: PredictSettings, notes: dict[str, str], out: Path
-) -> dict[str, tuple[Path, Layer]]:
-    """Return each product's file and layer; the map itself comes last, so that it appears last."""
-    further = {
-        product.name: (layer_path(out, product.name), product_layer(product, bundle.classes, notes))
-        for product in products
-        if product.name != "class"
-    }
-    return {**further, "class": (out, class_layer(bundle.classes, settings.values, notes))}
-
-
-@contextlib.contextmanager
-def _writers(
-    plan: ScenePlan, goals: dict[str, tuple[Path, Layer]], georeference: Georeference, settings: PredictSettings
-) -> Iterator[dict[str, RowWriter]]:
-    """Open all layers; they appear together, the map last, once each is complete."""
-    with contextlib.ExitStack() as stack:
-        temporaries = {}
-        for name, (goal, _) in reversed(goals.items()):
-            with storage_errors(goal):
-                sweep(goal.parent)
-                temporaries[name] = stack.enter_context(atomic_path(goal))
-        yield {
-            name: stack.enter_context(
-                open_writer(
-                    temporaries[name], layer, plan.grid, georeference, goal=goal, compression=settings.compression
-                )
-            )
-            for name, (goal, layer) in goals.items()
-        }
-    for goal, _ in goals.values():
-        # Overviews and statistics of an earlier map would be shown for this one.
-        for suffix in (".ovr", ".aux.xml", ".msk"):
-            goal.with_name(goal.name + suffix).unlink(missing_ok=True)
-
-
-def _require_room(plan: ScenePlan, goals: dict[str, tuple[Path, Layer]], out: Path) -> None:
-    """Refuse a disk that could not hold the map even if nothing of it can be compressed."""
-    pixels = plan.grid.height * plan.grid.width
-    needed = sum(pixels * layer.channels * layer.dtype.itemsize for _, layer in goals.values())
-    require_space(out.parent, needed, f"the map of {plan.scene.name}")

@@ -9,7 +9,7 @@ from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.raster import RasterFile
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Listener, silent
-from terrazzo.scene.engine import SceneSummary, map_scene
+from terrazzo.scene.engine import Mapped, map_scene
 from terrazzo.scene.layers import layer_path
 from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.settings import PredictSettings
@@ -34,7 +34,7 @@ def map_scenes(
     settings: PredictSettings | None = None,
     machine: MachineSettings | None = None,
     listener: Listener = silent,
-) -> list[SceneSummary]:
+) -> list[Mapped]:
     """Map scenes into a folder, or one scene into a file.
 
     All scenes are opened and checked before the first is mapped, so that a wrong one is heard of at once.

@@ -1,0 +1,131 @@
+"""What is made of finished strips: the map and its layers, all of them complete or none there."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+from terrazzo.bundle import Bundle
+from terrazzo.data.classes import Classes
+from terrazzo.geo.grid import Grid
+from terrazzo.scene.assemble import FinishedRows
+from terrazzo.scene.layers import class_layer, layer_path, product_layer
+from terrazzo.scene.products import Products
+from terrazzo.scene.settings import PredictSettings, Values
+from terrazzo.scene.writer import Georeference, Layer, RowWriter, open_writer, storage_errors
+from terrazzo.storage import atomic_path, sweep
+
+__all__ = ["Goal", "goals_of", "open_outputs"]
+
+Goal = tuple[Path, Layer]
+"""A file and what it holds."""
+
+
+def goals_of(
+    bundle: Bundle, products: Products, settings: PredictSettings, notes: Mapping[str, str], out: Path
+) -> dict[str, Goal]:
+    """Return each product's file and layer by name; the map itself comes last, so that it appears last.
+
+    Args:
+        bundle: What maps the scene.
+        products: What is decided.
+        settings: What the map's values are.
+        notes: Tags kept in every file.
+        out: The map.
+    """
+    further = {
+        product.name: (layer_path(out, product.name), product_layer(product, bundle.classes, notes))
+        for product in products
+        if product.name != "class"
+    }
+    return {**further, "class": (out, class_layer(bundle.classes, settings.values, notes))}
+
+
+@contextlib.contextmanager
+def open_outputs(
+    goals: Mapping[str, Goal],
+    grid: Grid,
+    georeference: Georeference,
+    settings: PredictSettings,
+    *,
+    classes: Classes,
+    class_pixels: Int64[np.ndarray, " class"],
+) -> Iterator[Callable[[FinishedRows], None]]:
+    """Open all files; they appear together, the map last, once each is complete.
+
+    Args:
+        goals: The files by product.
+        grid: Where the map lies.
+        georeference: What else says so.
+        settings: Format and compression.
+        classes: How class numbers are written.
+        class_pixels: Takes the number of pixels of each class.
+
+    Yields:
+        What takes rows of every product, from top to bottom.
+
+    Raises:
+        StorageError: A file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        temporaries: dict[str, Path] = {}
+        for name, (goal, _) in reversed(list(goals.items())):
+            with storage_errors(goal):
+                sweep(goal.parent)
+                temporaries[name] = stack.enter_context(atomic_path(goal))
+        writers = {
+            name: stack.enter_context(
+                open_writer(
+                    temporaries[name],
+                    layer,
+                    grid,
+                    georeference,
+                    goal=goal,
+                    compression=settings.compression,
+                    overviews=settings.overviews,
+                )
+            )
+            for name, (goal, layer) in goals.items()
+        }
+        yield _Sink(writers, goals["class"][0], classes, settings.values, class_pixels)
+    for goal, _ in goals.values():
+        # Overviews and statistics of an earlier map would be shown for this one.
+        for suffix in (".ovr", ".aux.xml", ".msk"):
+            goal.with_name(goal.name + suffix).unlink(missing_ok=True)
+
+
+class _Sink:
+    """Takes finished rows: counts, encodes, writes."""
+
+    def __init__(
+        self,
+        writers: Mapping[str, RowWriter],
+        out: Path,
+        classes: Classes,
+        values: Values,
+        class_pixels: Int64[np.ndarray, " class"],
+    ) -> None:
+        self._writers = writers
+        self._out = out
+        self._classes = classes
+        self._values: Values = values
+        self._class_pixels = class_pixels
+
+    def __call__(self, rows: FinishedRows) -> None:
+        target = rows.products["class"][0]
+        counts = np.bincount(target.ravel(), minlength=self._classes.ignore + 1)
+        self._class_pixels += counts[: len(self._classes)]
+        with storage_errors(self._out):
+            for name, writer in self._writers.items():
+                writer.write(self._encode(target) if name == "class" else rows.products[name])
+
+    def _encode(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
+        if self._values == "index":
+            return target[None]
+        encoded = self._classes.encode(target, self._values)
+        if self._values == "source":
+            return encoded[None]
+        measured = target != self._classes.ignore
+        return np.concatenate([encoded * measured, (measured * np.uint8(255))[None]])
