@@ -9,11 +9,9 @@ from terrazzo.scene.workforce.failure import Failure
 
 
 def crossed(error: BaseException) -> Exception:
-    try:
+    with pytest.raises(type(error)) as caught:
         raise error
-    except BaseException as raised:
-        text = Failure.of(raised).model_dump_json()
-    return Failure.model_validate_json(text).error()
+    return Failure.model_validate_json(Failure.of(caught.value).model_dump_json()).error()
 
 
 @pytest.mark.parametrize("kind", [DataError, LabelError, SpaceError, OutOfMemoryError, TerrazzoError, WorkerError])
@@ -44,11 +42,13 @@ def test_a_system_error_without_a_number_keeps_its_words() -> None:
     assert str(found) == "short"
 
 
-class Foreign(Exception):
+class ForeignError(Exception):
     """A class that only its own process knows."""
 
 
-@pytest.mark.parametrize("error", [Foreign("odd"), UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [ForeignError("odd"), UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"), KeyboardInterrupt()]
+)
 def test_what_cannot_be_made_again_is_named(error: BaseException) -> None:
     found = crossed(error)
     assert isinstance(found, WorkerError)

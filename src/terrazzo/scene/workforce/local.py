@@ -34,6 +34,8 @@ LARGEST_LOSSES = 3
 # How long the coordinator sleeps at most before it looks whether it is asked to stop.
 _GLANCE_SECONDS = 0.2
 _SCENE = "scene"
+# Loaded once, by the server of processes; torch loads the second when it is told to be deterministic, for seconds.
+_PRELOADED = [serve.__module__, "torch._inductor.config"]
 
 
 class LocalWorkforce:
@@ -134,7 +136,7 @@ class _Coordinator:
         method = "forkserver" if self.job.header.decisions.device == "cpu" else "spawn"
         context = multiprocessing.get_context(method)
         if isinstance(context, multiprocessing.context.ForkServerContext):
-            context.set_forkserver_preload([serve.__module__])
+            context.set_forkserver_preload(_PRELOADED)
         ours, theirs = context.Pipe()
         # Nothing may outlive this process: it is a daemon, and follows its parent where that is killed.
         process = context.Process(  # type: ignore[attr-defined]
