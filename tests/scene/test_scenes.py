@@ -12,7 +12,8 @@ from terrazzo.errors import ConfigError, ContractError, DataError
 from terrazzo.machine import MachineSettings
 from terrazzo.scene import PredictSettings, map_scenes
 from terrazzo.scene import scenes as scenes_module
-from terrazzo.scene.scenes import find_scenes, map_paths
+from terrazzo.scene.inputs.listing import find_entries
+from terrazzo.scene.scenes import map_paths
 
 Make = Callable[..., Bundle]
 Scene = Callable[..., Path]
@@ -20,37 +21,46 @@ Scene = Callable[..., Path]
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 
-class TestFindScenes:
-    def test_files_folders_and_patterns(self, make_scene: Scene) -> None:
+def found(inputs: list[object], bundle: Bundle) -> list[Path]:
+    return [Path(entry.path) for entry in find_entries(inputs, PredictSettings(), bundle)]
+
+
+class TestInputs:
+    def test_files_folders_and_patterns(self, make_bundle: Make, make_scene: Scene) -> None:
         first, second, deep = make_scene("b.tif"), make_scene("a.tif"), make_scene("deep/c [1].tif")
         folder = first.parent
         (folder / "notes.txt").write_text("no scene")
         (folder / ".hidden.tif").write_bytes(b"")
-        assert find_scenes([first]) == [first]
-        assert find_scenes([folder]) == [second, first]
-        assert find_scenes([str(folder / "*.tif")]) == [second, first]
-        assert find_scenes([str(folder / "**" / "*.tif")]) == [second, first, deep]
-        assert find_scenes([str(deep)]) == [deep]
+        assert found([first], make_bundle()) == [first]
+        assert found([folder], make_bundle()) == [second, first]
+        assert found([str(folder / "*.tif")], make_bundle()) == [second, first]
+        assert found([str(folder / "**" / "*.tif")], make_bundle()) == [second, first, deep]
+        assert found([str(deep)], make_bundle()) == [deep]
 
-    def test_each_once_in_the_order_given(self, make_scene: Scene) -> None:
+    def test_each_once_in_the_order_given(self, make_bundle: Make, make_scene: Scene) -> None:
         first, second = make_scene("b.tif"), make_scene("a.tif")
-        assert find_scenes([first, first.parent, first.parent / ".." / first.parent.name / "b.tif"]) == [first, second]
+        assert found([first, first.parent, first.parent / ".." / first.parent.name / "b.tif"], make_bundle()) == [
+            first,
+            second,
+        ]
 
-    def test_nothing_given(self) -> None:
+    def test_nothing_given(self, make_bundle: Make) -> None:
         with pytest.raises(DataError, match="No scenes were given"):
-            find_scenes([])
+            found([], make_bundle())
 
-    def test_what_names_nothing(self, tmp_path: Path) -> None:
+    def test_what_names_nothing(self, make_bundle: Make, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"x\*\.tif names no scene"):
-            find_scenes([str(tmp_path / "x*.tif")])
+            found([str(tmp_path / "x*.tif")], make_bundle())
         with pytest.raises(DataError, match="names no scene"):
-            find_scenes([tmp_path])
+            found([tmp_path], make_bundle())
 
 
 class TestMapPaths:
     def paths(self, scenes: list[Path], out: Path, bundle: Bundle, **settings: object) -> list[str]:
-        found = map_paths(scenes, out, settings=PredictSettings(**settings), bundle=bundle)
-        return [path.relative_to(out).as_posix() if path != out else "." for path in found]
+        asked = PredictSettings(**settings)
+        entries = find_entries(scenes, asked, bundle)
+        goals = map_paths(entries, out, settings=asked, bundle=bundle)
+        return [path.relative_to(out).as_posix() if path != out else "." for path in goals]
 
     def test_georeferenced_scenes_give_tif_and_pictures_png(
         self, make_bundle: Make, make_scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -122,6 +132,8 @@ class TestMapScenes:
     def test_into_one_file(
         self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, tmp_path: Path
     ) -> None:
-        summaries = [one.summary for one in map_scenes(make_bundle(), [make_scene()], tmp_path / "m.tif", machine=machine)]
+        summaries = [
+            one.summary for one in map_scenes(make_bundle(), [make_scene()], tmp_path / "m.tif", machine=machine)
+        ]
         assert [summary.out for summary in summaries] == [tmp_path / "m.tif"]
         assert (tmp_path / "m.tif").is_file()

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from terrazzo.scene.contract import resolution_warning
 from terrazzo.scene.drift import DriftReport, check_drift
 from terrazzo.scene.header import Header, Request
 from terrazzo.scene.inputs.entry import SceneEntry
+from terrazzo.scene.inputs.georeference import scene_georeference
+from terrazzo.scene.inputs.listing import scene_entry
 from terrazzo.scene.journal import Journal, journal_folder
-from terrazzo.scene.layer import NOWHERE, Georeference, read_georeference
 from terrazzo.scene.layers import provenance
 from terrazzo.scene.outputs import goals_of, open_outputs
 from terrazzo.scene.plan import ScenePlan, plan_scene
@@ -29,7 +30,6 @@ from terrazzo.scene.products import Products, products_of
 from terrazzo.scene.request import request_of
 from terrazzo.scene.rows import SceneRows
 from terrazzo.scene.settings import PredictSettings
-from terrazzo.scene.single_file import scene_entry
 from terrazzo.scene.summary import SceneSummary
 from terrazzo.scene.workforce.choice import choose_workforce
 from terrazzo.scene.workforce.finishing import finish_strips
@@ -120,7 +120,7 @@ def map_scene(
     if str(out.resolve()) in {str(Path(file).resolve()) for file in entry.files}:
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
     products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
-    georeference = _georeference(entry)
+    georeference = scene_georeference(entry)
     for goal, layer in goals_of(bundle, products, settings, {}, out).values():
         require_can_hold(goal, layer, georeference)
     _require_room(plan, products, out, entry)
@@ -298,13 +298,6 @@ class _Job:
                 advance=self.progress.advance,
                 note=self.progress.note,
             )
-
-
-def _georeference(entry: SceneEntry) -> Georeference:
-    """Return how a scene of one file says where it lies; of others the grid says all."""
-    if entry.own_grid:
-        return read_georeference(Path(entry.parts[0].files[0]))
-    return replace(NOWHERE, present=entry.grid.crs is not None)
 
 
 def _require_room(plan: ScenePlan, products: Products, out: Path, entry: SceneEntry) -> None:

@@ -1,24 +1,22 @@
 """Several scenes: which files are meant, and what each map is called."""
 
-import glob
 from collections.abc import Sequence
 from pathlib import Path
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ConfigError, DataError
-from terrazzo.geo.raster import RasterFile
+from terrazzo.errors import ConfigError
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Listener, silent
 from terrazzo.scene.engine import Mapped, map_scene
+from terrazzo.scene.inputs.addresses import is_address
+from terrazzo.scene.inputs.entry import SceneEntry
+from terrazzo.scene.inputs.georeference import scene_georeference
+from terrazzo.scene.inputs.listing import find_entries
 from terrazzo.scene.layers import layer_path
 from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.settings import PredictSettings
-from terrazzo.scene.writer import read_georeference
 
-__all__ = ["find_scenes", "map_paths", "map_scenes"]
-
-SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-"""Files of a folder that are taken for scenes; a file that is named itself may have any suffix."""
+__all__ = ["map_paths", "map_scenes"]
 
 MAP_SUFFIXES = frozenset({".tif", ".tiff", ".png"})
 
@@ -41,7 +39,7 @@ def map_scenes(
 
     Args:
         bundle: The network and what it was trained for.
-        inputs: Files, folders and patterns.
+        inputs: Files, SAFE folders, addresses, patterns with `{band}`; folders and patterns of these.
         out: Folder; or a `.tif` or `.png` file where there is one scene.
         settings: How to map.
         machine: What to compute on.
@@ -53,43 +51,21 @@ def map_scenes(
         ConfigError: Settings contradict each other; or a map would replace a scene.
     """
     settings = settings or PredictSettings()
-    scenes = find_scenes(inputs)
-    goals = map_paths(scenes, out, settings=settings, bundle=bundle)
+    entries = find_entries(inputs, settings, bundle)
+    goals = map_paths(entries, out, settings=settings, bundle=bundle)
     return [
-        map_scene(bundle, scene, goal, settings=settings, machine=machine, listener=listener)
-        for scene, goal in zip(scenes, goals, strict=True)
+        map_scene(bundle, entry, goal, settings=settings, machine=machine, listener=listener)
+        for entry, goal in zip(entries, goals, strict=True)
     ]
 
 
-def find_scenes(inputs: Sequence[str | Path]) -> list[Path]:
-    """Return the files that inputs name, in order, each once.
-
-    Args:
-        inputs: Files; folders, of which every raster directly inside is taken, by name; patterns with `*`, `?`, `[`
-            and `**`.
-
-    Raises:
-        DataError: There are no inputs, or one names nothing.
-    """
-    if not inputs:
-        raise DataError("No scenes were given; name files, folders or patterns.")
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        named = _expand(str(given))
-        if not named:
-            raise DataError(f"{given} names no scene: there is no such file, or no raster in that folder.")
-        for path in named:
-            found.setdefault(path.resolve(), path)
-    return list(found.values())
-
-
-def map_paths(scenes: Sequence[Path], out: Path, *, settings: PredictSettings, bundle: Bundle) -> list[Path]:
+def map_paths(scenes: Sequence[SceneEntry], out: Path, *, settings: PredictSettings, bundle: Bundle) -> list[Path]:
     """Return where each scene's map goes; all differ, and none is a scene. Every scene is checked on the way.
 
     Scenes of the same name in several folders keep as much of their folders as it takes to tell them apart.
 
     Args:
-        scenes: Different files.
+        scenes: Different scenes.
         out: Folder; or a file where there is one scene.
         settings: How to map.
         bundle: What maps them.
@@ -106,7 +82,7 @@ def map_paths(scenes: Sequence[Path], out: Path, *, settings: PredictSettings, b
         goals = [out]
     else:
         goals = [out / (name + suffix) for name, suffix in zip(_names(scenes), suffixes, strict=True)]
-    taken = {scene.resolve() for scene in scenes}
+    taken = {Path(file).resolve() for scene in scenes for file in scene.files}
     for goal in goals + [layer_path(goal, name) for goal in goals for name in settings.layers]:
         if goal.resolve() in taken:
             raise ConfigError(f"{goal} would be written twice, or replace a scene; choose another folder.")
@@ -114,34 +90,22 @@ def map_paths(scenes: Sequence[Path], out: Path, *, settings: PredictSettings, b
     return goals
 
 
-def _expand(given: str) -> list[Path]:
-    path = Path(given)
-    if path.is_dir():
-        return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and _visible(entry))
-    if path.exists() or not glob.has_magic(given):
-        # What does not exist may still be something that GDAL opens; reading it names it if not.
-        return [path]
-    return sorted(Path(found) for found in glob.glob(given, recursive=True) if Path(found).is_file())  # noqa: PTH207
-
-
-def _visible(entry: Path) -> bool:
-    return entry.is_file() and not entry.name.startswith(".")
-
-
-def _default_suffix(scene: Path, settings: PredictSettings, bundle: Bundle) -> str:
+def _default_suffix(scene: SceneEntry, settings: PredictSettings, bundle: Bundle) -> str:
     """Check a scene, and choose the format that suits it."""
-    with RasterFile(scene) as opened:
+    with scene.open() as opened:
         grid = plan_scene(bundle, opened, settings).grid
-    picture = not read_georeference(scene).present and grid.height * grid.width <= LARGEST_PNG_PIXELS
-    return ".png" if picture and settings.values != "source" else ".tif"
+    picture = not scene_georeference(scene).present and grid.height * grid.width <= LARGEST_PNG_PIXELS
+    banded = "probabilities" in settings.layers
+    return ".png" if picture and settings.values != "source" and not banded else ".tif"
 
 
-def _names(scenes: Sequence[Path]) -> list[str]:
+def _names(scenes: Sequence[SceneEntry]) -> list[str]:
     """Name maps after their scenes, with as many parent folders as it takes."""
-    bare = [scene.absolute().with_suffix("") for scene in scenes]
+    parents = [() if is_address(scene.path) else Path(scene.path).absolute().parent.parts[1:] for scene in scenes]
+    bare = [(*parent, scene.name) for parent, scene in zip(parents, scenes, strict=True)]
     # Beside each other, only their suffix tells `a.tif` and `a.png` apart.
     parts = [
-        (path.with_name(f"{path.name}_{scene.suffix[1:]}") if bare.count(path) > 1 else path).parts[1:]
+        (*path[:-1], f"{path[-1]}_{Path(scene.path).suffix[1:]}") if bare.count(path) > 1 else path
         for path, scene in zip(bare, scenes, strict=True)
     ]
     deepest = max(map(len, parts))
@@ -153,5 +117,5 @@ def _names(scenes: Sequence[Path]) -> list[str]:
             return names
         for position in twice:
             depth[position] += 1
-    clashing = ", ".join(str(scenes[position]) for position in twice)
+    clashing = ", ".join(scenes[position].path for position in twice)
     raise ConfigError(f"The maps of {clashing} would have the same name; map them into different folders.")
