@@ -1,0 +1,76 @@
+"""Bands: rows of the map that are worked on together, wherever the rows that come in are cut."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Shaped
+
+__all__ = ["BandLimits", "BandRows"]
+
+
+@dataclass(frozen=True)
+class BandLimits:
+    """What bounds memory.
+
+    Attributes:
+        pixels: Pixels of a band at most, one row at least.
+        borders: Edges between pixels of different classes of a band, about; one row at least.
+        rows: Rows of a band at most.
+        memory_points: Points of open rings in memory; more go to the disk.
+        parts: Parts that open rings consist of, above which long ones are written again in one part.
+    """
+
+    pixels: int = 2**21
+    borders: int = 2**19
+    rows: int = 1024
+    memory_points: int = 2**22
+    parts: int = 2**18
+
+
+class BandRows:
+    """Cuts a map into bands, by what it holds alone.
+
+    Args:
+        width: Pixels of a row.
+        limits: What bounds a band.
+    """
+
+    def __init__(self, width: int, limits: BandLimits) -> None:
+        self._most_rows = min(max(limits.pixels // width, 1), limits.rows)
+        self._borders = limits.borders
+        self._waiting: list[Shaped[np.ndarray, "y x"]] = []
+        self._rows = 0
+
+    def feed(self, rows: Shaped[np.ndarray, "y x"]) -> list[Shaped[np.ndarray, "y x"]]:
+        """Take rows and return the bands that are complete."""
+        self._waiting.append(rows)
+        self._rows += len(rows)
+        return self._bands() if self._rows >= self._most_rows else []
+
+    def finish(self) -> list[Shaped[np.ndarray, "y x"]]:
+        """Return the remaining rows as bands."""
+        bands = self._bands() if self._rows else []
+        while self._rows:
+            bands.append(self._first_band(np.concatenate(self._waiting)))
+        return bands
+
+    def _bands(self) -> list[Shaped[np.ndarray, "y x"]]:
+        rows = np.concatenate(self._waiting)
+        bands = []
+        while len(rows) >= self._most_rows:
+            bands.append(self._first_band(rows))
+            rows = self._waiting[0]
+        self._waiting, self._rows = [rows], len(rows)
+        return bands
+
+    def _first_band(self, rows: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "y x"]:
+        """Return the first band and keep the rest; its end depends on no more than the rows that it could hold."""
+        rows = rows[:]
+        seen = rows[: self._most_rows]
+        borders = np.zeros(len(seen), dtype=np.int64)
+        borders += np.count_nonzero(seen[:, 1:] != seen[:, :-1], axis=1)
+        borders[1:] += np.count_nonzero(seen[1:] != seen[:-1], axis=1)
+        fitting = int(np.searchsorted(np.cumsum(borders), self._borders, side="right"))
+        end = min(max(fitting, 1), len(seen))
+        self._waiting, self._rows = [rows[end:]], len(rows) - end
+        return rows[:end]
