@@ -12,11 +12,12 @@ from terrazzo.errors import ConfigError, StorageError
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.cog import CogWriter
 from terrazzo.scene.geotiff import GeoTiffWriter
-from terrazzo.scene.layer import NOWHERE, Georeference, Layer
+from terrazzo.scene.layer import NOWHERE, Georeference, Layer, LegendEntry
 from terrazzo.scene.writer import RowWriter, open_writer
 
 SOMEWHERE = Georeference((), None, None, present=True)
-LAYER = Layer("class", np.dtype(np.uint8), nodata=255, tags={"CLASS_NAMES": '["ä"]'}, categories=True)
+LEGEND = (LegendEntry(0, "ä", (1, 2, 3)),)
+LAYER = Layer("class", np.dtype(np.uint8), nodata=255, tags={"CLASS_NAMES": '["ä"]'}, legend=LEGEND)
 
 
 def grid(height: int, width: int) -> Grid:

@@ -7,6 +7,7 @@ Source: GDAL, "COG -- Cloud Optimized GeoTIFF generator"; OGC Cloud Optimized Ge
 
 import contextlib
 import functools
+import itertools
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,9 @@ import numpy as np
 import rasterio.shutil
 from affine import Affine
 from jaxtyping import Shaped
+from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
+from rasterio.errors import RasterioError
 
 from terrazzo.errors import StorageError
 from terrazzo.geo.grid import Grid
@@ -31,6 +35,9 @@ Compression = Literal["deflate", "zstd"]
 # Of 12000 x 12000 classes, level 6 of deflate saves a quarter of 27 MB and takes four times the seconds; level 3 of
 # zstd saves nothing, and confidences become smaller by neither.
 _LEVEL = 1
+
+_LEAST_BLOCK = 128
+"""Side of the smallest blocks that GDAL's driver makes without a warning."""
 
 _SCRATCH_OPTIONS = {"compress": "zstd", "zstd_level": 1, "num_threads": "all_cpus"}
 
@@ -55,6 +62,7 @@ class CogWriter:
         self._layer = layer
         self._grid = grid
         self._compression = compression
+        self._points = georeference.gcps
         self._stack = contextlib.ExitStack()
         self._folder = self._stack.enter_context(scratch_folder(path))
         try:
@@ -70,8 +78,7 @@ class CogWriter:
         self._images = [self._image(0, layer, self._grid, georeference)]
         for level, (height, width) in enumerate(shapes, 1):
             self._images.append(self._image(level, bare, Grid(None, Affine.identity(), height, width), NOWHERE))
-        by_mode = layer.categories or layer.colours
-        halve = functools.partial(halved_by_mode if by_mode else halved_by_mean, nodata=layer.nodata)
+        halve = functools.partial(halved_by_mode if layer.categorical else halved_by_mean, nodata=layer.nodata)
         self._pyramid = Pyramid(shapes, halve, [image.write for image in self._images[1:]])
 
     def write(self, rows: Shaped[np.ndarray, "channel y x"]) -> None:
@@ -89,7 +96,7 @@ class CogWriter:
             self._pyramid.close()
             for image in self._images:
                 image.close()
-            rasterio.shutil.copy(self._joined(), self._path, driver="COG", **self._options())
+            self._join()
             check_cog(self._path)
             for level, image in enumerate(self._images):
                 found = pixels_checksum(self._path, image.step, overview=level - 1 if level else None)
@@ -111,39 +118,50 @@ class CogWriter:
     def _scratch(self, level: int) -> Path:
         return self._folder / f"level_{level}.tif"
 
+    def _join(self) -> None:
+        """Copy the scratch files into the map."""
+        try:
+            rasterio.shutil.copy(self._joined(), self._path, driver="COG", **self._options())
+        except (CPLE_BaseError, RasterioError, SystemError) as error:
+            # A system error is rasterio's word for a copy that GDAL gave up without one.
+            raise StorageError(f"{self._path} cannot be written: {error}; is the disk full or failing?") from error
+
     def _joined(self) -> Path:
         """Return a virtual raster of the image and its overviews."""
         path = self._folder / "joined.vrt"
         rasterio.shutil.copy(self._scratch(0), path, driver="VRT")
-        band = 0
-
-        def with_overviews(end: re.Match[str]) -> str:
-            nonlocal band
-            band += 1
-            listed = "".join(
-                f'<Overview><SourceFilename relativeToVRT="1">{self._scratch(level).name}</SourceFilename>'
-                f"<SourceBand>{band}</SourceBand></Overview>"
-                for level in range(1, len(self._images))
-            )
-            return listed + end[0]
-
-        # Text in a virtual raster is escaped, so that this stands nowhere else.
-        text = re.sub("</VRTRasterBand>", with_overviews, path.read_text(encoding="utf-8"))
+        bands, points = itertools.count(1), iter(self._points)
+        # Text in a virtual raster is escaped, so that neither of these stands anywhere else.
+        text = path.read_text(encoding="utf-8")
+        text = re.sub("</VRTRasterBand>", lambda end: self._overviews_of(next(bands)) + end[0], text)
+        text = re.sub(r"<GCP [^>]*>", lambda _: _exact(next(points)), text)
         path.write_text(text, encoding="utf-8")
         return path
 
+    def _overviews_of(self, band: int) -> str:
+        return "".join(
+            f'<Overview><SourceFilename relativeToVRT="1">{self._scratch(level).name}</SourceFilename>'
+            f"<SourceBand>{band}</SourceBand></Overview>"
+            for level in range(1, len(self._images))
+        )
+
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "BLOCKSIZE": block_side(max(self._grid.height, self._grid.width)),
+            "BLOCKSIZE": max(block_side(max(self._grid.height, self._grid.width)), _LEAST_BLOCK),
             "COMPRESS": self._compression.upper(),
             "LEVEL": _LEVEL,
             "OVERVIEWS": "FORCE_USE_EXISTING",
             "NUM_THREADS": "ALL_CPUS",
             "BIGTIFF": "IF_SAFER",
         }
-        if not (self._layer.categories or self._layer.colours):
+        if not self._layer.categorical:
             # Neighbouring shares differ little: differences need a fifth less room. Classes need more that way.
             options["PREDICTOR"] = "YES"
         if self._layer.dtype == np.float16:
             options["NBITS"] = 16
         return options
+
+
+def _exact(point: GroundControlPoint) -> str:
+    """Return a control point for a virtual raster; GDAL's own has four decimals of a pixel."""
+    return f'<GCP Pixel="{point.col!r}" Line="{point.row!r}" X="{point.x!r}" Y="{point.y!r}" Z="{point.z or 0.0!r}" />'

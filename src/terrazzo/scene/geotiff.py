@@ -23,7 +23,7 @@ __all__ = ["BLOCK", "GeoTiffWriter", "block_side", "pixels_checksum", "stored_ty
 BLOCK = 512
 """Side of a GeoTIFF's blocks; less where the scene is smaller."""
 
-_LARGEST_BUFFER = 2**28
+_LARGEST_BUFFER = 2**26
 """Bytes of rows that wait for a whole row of blocks; many bands get lower blocks."""
 
 

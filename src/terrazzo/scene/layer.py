@@ -13,7 +13,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
 
-__all__ = ["NOWHERE", "Georeference", "Layer", "read_georeference"]
+__all__ = ["NOWHERE", "Georeference", "Layer", "LegendEntry", "read_georeference"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,21 @@ def read_georeference(scene: Path) -> Georeference:
 
 
 @dataclass(frozen=True)
+class LegendEntry:
+    """What one value of a map of classes stands for.
+
+    Attributes:
+        value: As the file holds it.
+        name: The class.
+        colour: Red, green, blue, 0..255.
+    """
+
+    value: int
+    name: str
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Layer:
     """One raster to write, and what its values mean.
 
@@ -60,7 +75,7 @@ class Layer:
         tags: Notes kept in the file.
         band_names: What each band shows; the layer's name if empty.
         colours: Whether the four channels are red, green, blue and alpha.
-        categories: Whether values name classes, between which there is no mean.
+        legend: What the values stand for, where they are classes.
     """
 
     name: str
@@ -72,4 +87,9 @@ class Layer:
     tags: Mapping[str, str] = field(default_factory=dict)
     band_names: tuple[str, ...] = ()
     colours: bool = False
-    categories: bool = False
+    legend: tuple[LegendEntry, ...] = ()
+
+    @property
+    def categorical(self) -> bool:
+        """Whether values are classes or their colours, between which there is no mean."""
+        return self.colours or bool(self.legend)

@@ -1,38 +1,76 @@
 """What a map's layers hold: values, colours, class names and where they came from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import rasterio
+import torch
 from jaxtyping import UInt8
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
-from terrazzo.scene.layer import Layer
+from terrazzo.scene.header import Decisions
+from terrazzo.scene.inputs.addresses import as_shown
+from terrazzo.scene.inputs.entry import SceneEntry
+from terrazzo.scene.layer import Layer, LegendEntry
 from terrazzo.scene.products import CONFIDENCE_STEPS, STEPS_SCALE, Product
 from terrazzo.scene.settings import PredictSettings, Values
+from terrazzo.storage import fingerprint
 
-__all__ = ["class_layer", "layer_path", "product_layer", "provenance"]
+__all__ = ["class_layer", "input_fingerprint", "layer_path", "product_layer", "provenance"]
+
+WITHOUT_MARK = frozenset(
+    {
+        "enable", "inputs", "out", "backbone", "memory_gib", "workers", "executor", "retries", "max_errors",
+        "quick_look", "stac", "polygons", "report",
+    }
+)  # fmt: skip
+"""Settings that leave no mark in a map's file: where it goes, who computes it, and what lies beside it."""
 
 
-def provenance(bundle: Bundle, scene: Path, settings: PredictSettings, *, precision: str) -> dict[str, str]:
+def provenance(bundle: Bundle, scene: SceneEntry, settings: PredictSettings, decisions: Decisions) -> dict[str, str]:
     """Return the notes that say how a map came about; the same map has the same notes.
 
     Args:
         bundle: What predicted it.
-        scene: What was mapped.
+        scene: What was mapped; of its name only the last part is kept, since the way there may name people.
         settings: How.
-        precision: Arithmetic of the network.
+        decisions: What was decided for the scene as a whole.
     """
-    chosen = settings.model_dump(mode="json", exclude={"enable", "inputs", "out"})
+    chosen = settings.model_dump(mode="json", exclude=set(WITHOUT_MARK))
+    if settings.area is not None:
+        chosen["area"] = settings.area.name
+    versions = {"terrazzo": version("terrazzo"), "torch": str(torch.__version__), "gdal": rasterio.__gdal_version__}
     return {
-        "TIFFTAG_SOFTWARE": f"terrazzo {version('terrazzo')}",
+        "TIFFTAG_SOFTWARE": f"terrazzo {versions['terrazzo']}",
         "TERRAZZO_BUNDLE": bundle.fingerprint,
-        "TERRAZZO_SCENE": scene.name,
-        "TERRAZZO_SETTINGS": json.dumps({**chosen, "precision": precision}, sort_keys=True),
+        "TERRAZZO_SCENE": _last_part(scene.path),
+        "TERRAZZO_INPUT": input_fingerprint(scene.files),
+        "TERRAZZO_SETTINGS": json.dumps(chosen, sort_keys=True, ensure_ascii=False),
+        "TERRAZZO_SETTINGS_SHA256": fingerprint(chosen),
+        "TERRAZZO_DECISIONS": json.dumps(decisions.model_dump(mode="json"), sort_keys=True),
+        "TERRAZZO_VERSIONS": json.dumps(versions, sort_keys=True),
     }
+
+
+def input_fingerprint(files: Sequence[str]) -> str:
+    """Return a SHA-256 of files' names, sizes and times of last change; of what is no file here, of its address.
+
+    Args:
+        files: Files, folders and addresses, in the order in which they are read.
+    """
+    entries: list[list[object]] = []
+    for file in files:
+        path = Path(file)
+        if path.exists():
+            status = path.stat()
+            entries.append([path.name, status.st_size, status.st_mtime_ns])
+        else:
+            entries.append([as_shown(file)])
+    return fingerprint(entries)
 
 
 def class_layer(classes: Classes, values: Values, notes: Mapping[str, str]) -> Layer:
@@ -52,8 +90,16 @@ def class_layer(classes: Classes, values: Values, notes: Mapping[str, str]) -> L
     missing = np.array([[classes.ignore]], dtype=np.uint8 if classes.ignore <= 255 else np.uint16)
     dtype = classes.encode(missing, "source").dtype if values == "source" else missing.dtype
     tags["CLASS_VALUES"] = json.dumps(numbers)
-    palette = _palette(classes, numbers) if dtype == np.uint8 else None
-    return Layer("class", dtype, nodata=nodata, palette=palette, tags=tags, categories=True)
+    return Layer(
+        "class",
+        dtype,
+        nodata=nodata,
+        palette=_palette(classes, numbers) if dtype == np.uint8 else None,
+        tags=tags,
+        legend=tuple(
+            LegendEntry(number, item.name, item.colour) for number, item in zip(numbers, classes.items, strict=True)
+        ),
+    )
 
 
 def product_layer(product: Product, classes: Classes, notes: Mapping[str, str]) -> Layer:
@@ -96,3 +142,8 @@ def _palette(classes: Classes, numbers: list[int]) -> UInt8[np.ndarray, "256 4"]
     palette[numbers, :3] = classes.colours
     palette[numbers, 3] = 255
     return palette
+
+
+def _last_part(scene: str) -> str:
+    shown = as_shown(scene)
+    return Path(shown).name or shown

@@ -10,12 +10,13 @@ from jaxtyping import Shaped
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
-from terrazzo.errors import ConfigError, StorageError
+from terrazzo.errors import ConfigError, SpaceError, StorageError
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.cog import CogWriter, Compression
 from terrazzo.scene.geotiff import GeoTiffWriter
 from terrazzo.scene.layer import Georeference, Layer, read_georeference
 from terrazzo.scene.png import PngForm, PngWriter
+from terrazzo.storage import is_full
 
 __all__ = [
     "Georeference",
@@ -110,6 +111,10 @@ def storage_errors(goal: Path) -> Iterator[None]:
     except StorageError:
         raise
     except (RasterioError, CPLE_BaseError, OSError) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise SpaceError(
+                f"{goal} cannot be written: {error.strerror}; free some room or choose another disk."
+            ) from error
         raise StorageError(f"{goal} cannot be written: {error}.") from error
 
 
