@@ -28,9 +28,9 @@ def memory_errors(what: str) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_memory(error):
             raise
+        reason = str(error).partition("\n")[0].strip().rstrip(".") or "nothing more is known"
         raise OutOfMemoryError(
-            f"There is too little memory for {what}: {str(error).splitlines()[0]} "
-            "Set a smaller predict.batch_size or predict.window."
+            f"There is too little memory for {what}: {reason}. Set a smaller predict.batch_size or predict.window."
         ) from error
 
 

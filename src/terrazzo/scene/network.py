@@ -102,8 +102,9 @@ class CompiledNetwork(Network):
             try:
                 output = Output(self._logits(image))
             except self._failures as error:
+                reason = str(error).strip().partition("\n")[0].rstrip(".")
                 raise ModelError(
-                    f"The network cannot be compiled here: {str(error).splitlines()[0]} Set predict.compile=false."
+                    f"The network cannot be compiled here: {reason}. Set predict.compile=false."
                 ) from error
             self._ready = True
             return output
