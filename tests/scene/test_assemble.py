@@ -71,7 +71,24 @@ def test_a_seam_is_the_sum_of_both_shares(wanted: Products, tmp_path: Path) -> N
     np.testing.assert_array_equal(seam.products["confidence"][0], expected)
     differing = int(((below.argmax(0) != above.argmax(0)) & valid).sum())
     assert 0 < differing < valid.sum()
-    assert seams == [Seam(row=2, differing=differing, compared=int(valid.sum()))]
+    assert seams == [Seam(row=2, column=None, differing=differing, compared=int(valid.sum()))]
+
+
+def test_seams_are_told_apart_by_the_columns_of_windows(wanted: Products, tmp_path: Path) -> None:
+    below, above = (np.zeros((2, 2, WIDTH), dtype=np.float32) for _ in range(2))
+    below[0], above[0] = 1, 1
+    above[1, :, 5] = 2
+    valid = np.ones((2, WIDTH), dtype=bool)
+    valid[0, 0] = False
+    records = {
+        0: write(tmp_path, STRIPS[0], wanted, below=below, valid=valid),
+        1: write(tmp_path, STRIPS[1], wanted, above=above, valid=valid),
+    }
+    columns = Axis(WIDTH, 5, 4)
+    assert columns.used(1).start == 4
+    seams: list[Seam] = []
+    list(finished_rows(STRIPS, records, tmp_path, wanted, seams=seams, columns=columns))
+    assert seams == [Seam(2, 0, differing=0, compared=7), Seam(2, 1, differing=2, compared=10)]
 
 
 def test_a_deep_seam_is_decided_in_parts_but_counted_once(wanted: Products, tmp_path: Path) -> None:
@@ -86,7 +103,7 @@ def test_a_deep_seam_is_decided_in_parts_but_counted_once(wanted: Products, tmp_
     assert len(deep) > 1
     found = np.concatenate([part.products["class"] for part in deep], axis=1)[0]
     np.testing.assert_array_equal(found, (below + above).argmax(0))
-    assert seams == [Seam(1, int((below.argmax(0) != above.argmax(0)).sum()), 64 * WIDTH)]
+    assert seams == [Seam(1, None, int((below.argmax(0) != above.argmax(0)).sum()), 64 * WIDTH)]
 
 
 def test_without_overlap_there_are_no_seams(wanted: Products, tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Int64
 
 from terrazzo.scene.products import ProductRows, Products
 from terrazzo.scene.strip_file import ABOVE, BELOW, Block, StripRecord, read_block
 from terrazzo.scene.strips import Strip
+from terrazzo.scene.windows import Axis
 
 __all__ = ["FinishedRows", "Seam", "finished_rows", "join_strips"]
 
@@ -31,15 +34,17 @@ class FinishedRows:
 
 @dataclass(frozen=True)
 class Seam:
-    """How far the windows on both sides of a strip's upper border agree.
+    """How far two windows on both sides of a strip's upper border agree.
 
     Attributes:
         row: Row of windows below the border.
+        column: Column of the windows; None for all of the row.
         differing: Pixels for which their classes differ.
         compared: Pixels in common.
     """
 
     row: int
+    column: int | None
     differing: int
     compared: int
 
@@ -51,6 +56,7 @@ def finished_rows(
     products: Products,
     *,
     seams: list[Seam] | None = None,
+    columns: Axis | None = None,
 ) -> Iterator[FinishedRows]:
     """Yield all rows of the map from top to bottom; memory is that of one row of windows.
 
@@ -60,13 +66,20 @@ def finished_rows(
         folder: Where their files lie.
         products: What is decided.
         seams: Takes how the two sides of each strip's upper border agree.
+        columns: Windows along x, to tell agreements apart by window; they count together if not given.
 
     Raises:
         StorageError: A file is missing or does not hold what was written to it.
     """
     for strip in strips:
         yield from join_strips(
-            strip, records.get(strip.number - 1), records[strip.number], folder, products, seams=seams
+            strip,
+            records.get(strip.number - 1),
+            records[strip.number],
+            folder,
+            products,
+            seams=seams,
+            columns=columns,
         )
 
 
@@ -78,6 +91,7 @@ def join_strips(
     products: Products,
     *,
     seams: list[Seam] | None = None,
+    columns: Axis | None = None,
 ) -> Iterator[FinishedRows]:
     """Yield the rows that a strip shares with the one before it, and then its own.
 
@@ -88,12 +102,16 @@ def join_strips(
         folder: Where their files lie.
         products: What is decided.
         seams: As for `finished_rows`.
+        columns: As for `finished_rows`.
 
     Raises:
         StorageError: A file is missing or does not hold what was written to it.
     """
     if before is not None and strip.above.stop > strip.above.start:
-        yield from _seam(strip, before, record, folder, products, seams)
+        agreement = _SeamAgreement(products.classes) if seams is not None else None
+        yield from _seam(strip, before, record, folder, products, agreement)
+        if seams is not None and agreement is not None:
+            seams += agreement.seams(strip.rows[0], columns)
     names = {product.name for product in products}
     together: dict[int, list[Block]] = {}
     for block in record.blocks:
@@ -103,32 +121,60 @@ def join_strips(
         yield FinishedRows(y, {block.name: read_block(folder, record, block) for block in blocks})
 
 
+class _SeamAgreement:
+    """Counts, column by column of pixels, where the two sides of a seam choose different classes."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._differing: Int64[np.ndarray, " x"] | None = None
+        self._compared: Int64[np.ndarray, " x"] | None = None
+
+    def add(
+        self,
+        above: Float32[np.ndarray, "channel y x"],
+        below: Float32[np.ndarray, "channel y x"],
+        measured: Bool[np.ndarray, "y x"],
+    ) -> None:
+        """Take some rows; a weight that all classes share changes no choice."""
+        changed = (above[: self._classes].argmax(0) != below[: self._classes].argmax(0)) & measured
+        differing, compared = changed.sum(0, dtype=np.int64), measured.sum(0, dtype=np.int64)
+        self._differing = differing if self._differing is None else self._differing + differing
+        self._compared = compared if self._compared is None else self._compared + compared
+
+    def seams(self, row: int, columns: Axis | None) -> list[Seam]:
+        """Return the counts of each column of windows, or of all together."""
+        if self._differing is None or self._compared is None:
+            return []
+        cuts = [0] if columns is None else [columns.used(column).start for column in range(len(columns))]
+        counts = zip(np.add.reduceat(self._differing, cuts), np.add.reduceat(self._compared, cuts), strict=True)
+        return [
+            Seam(row, None if columns is None else column, int(differing), int(compared))
+            for column, (differing, compared) in enumerate(counts)
+        ]
+
+
 def _seam(
     strip: Strip,
     before: StripRecord,
     record: StripRecord,
     folder: Path,
     products: Products,
-    seams: list[Seam] | None,
+    agreement: _SeamAgreement | None,
 ) -> Iterator[FinishedRows]:
     """Sum both strips' shares of their common rows."""
     earlier = read_block(folder, before, _block(before, BELOW))
     later = read_block(folder, record, _block(record, ABOVE))
     valid = read_block(folder, record, _block(record, f"{ABOVE}_valid"))
-    differing = 0
     for first in range(0, earlier.shape[1], _SEAM_ROWS):
         rows = slice(first, first + _SEAM_ROWS)
         above, below, measured = earlier[:, rows], later[:, rows], valid[rows]
-        if seams is not None:
-            changed = above[: products.classes].argmax(0) != below[: products.classes].argmax(0)
-            differing += int((changed & measured).sum())
+        if agreement is not None:
+            agreement.add(above, below, measured)
         decided = products.decide(torch.from_numpy(above + below), y=strip.above.start + first)
         values = {name: found.numpy() for name, found in decided.items()}
         for product in products:
             values[product.name][:, ~measured] = product.missing
         yield FinishedRows(strip.above.start + first, values)
-    if seams is not None:
-        seams.append(Seam(strip.rows[0], differing, int(valid.sum())))
 
 
 def _block(record: StripRecord, name: str) -> Block:
