@@ -54,7 +54,7 @@ def as_opened(given: str) -> str:
 
 def is_remote(file: str) -> bool:
     """Return whether reading a name, as GDAL opens it, may ask a server."""
-    return file.startswith("/vsi") and any(part in file for part in _REMOTE)
+    return "://" in file or (file.startswith("/vsi") and any(part in file for part in _REMOTE))
 
 
 def as_shown(text: str) -> str:
