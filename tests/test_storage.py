@@ -253,6 +253,56 @@ def test_a_shorter_number_replaces_a_longer_one(tmp_path: Path) -> None:
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
 
 
+def test_a_lock_on_a_removed_folder_is_not_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder removes the folder just between our opening of the lock and our locking."""
+    folder, flock, removed = tmp_path / "maps", storage.fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not removed:
+            removed.append(folder)
+            shutil.rmtree(folder)
+        flock(descriptor, how)
+
+    monkeypatch.setattr(storage.fcntl, "flock", late)
+    with locked(folder):
+        assert removed == [folder]
+        assert (folder / ".lock").read_text() == str(os.getpid())
+        with pytest.raises(LockedError), locked(folder):
+            pass
+
+
+def test_a_lock_on_a_replaced_folder_is_not_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removed as before, and a third process has locked a new folder of the same name meanwhile."""
+    folder, flock, others = tmp_path / "maps", storage.fcntl.flock, contextlib.ExitStack()
+
+    def late(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(storage.fcntl, "flock", flock)
+        shutil.rmtree(folder)
+        others.enter_context(locked(folder))
+        flock(descriptor, how)
+
+    monkeypatch.setattr(storage.fcntl, "flock", late)
+    with others, pytest.raises(LockedError), locked(folder):
+        pass
+
+
+def test_a_folder_that_always_disappears_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = storage.fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        shutil.rmtree(tmp_path / "maps")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(storage.fcntl, "flock", late)
+    with pytest.raises(StorageError, match="disappears"), locked(tmp_path / "maps"):
+        pass
+
+
+@pytest.mark.parametrize(("number", "full"), [(28, True), (122, True), (27, True), (5, False), (None, False)])
+def test_a_full_disk_is_told_from_a_failing_one(number: int | None, full: bool) -> None:
+    assert storage.is_full(OSError(number, "x") if number else OSError("x")) is full
+
+
 def test_folders_are_locked_apart(tmp_path: Path) -> None:
     with locked(tmp_path / "a"), locked(tmp_path / "b"):
         assert (tmp_path / "a" / ".lock").read_text() == (tmp_path / "b" / ".lock").read_text()
