@@ -23,7 +23,7 @@ from terrazzo.scene.inputs.georeference import scene_georeference
 from terrazzo.scene.inputs.listing import scene_entry
 from terrazzo.scene.journal import Journal, journal_folder
 from terrazzo.scene.layers import provenance
-from terrazzo.scene.outputs import goals_of, open_outputs
+from terrazzo.scene.outputs import beside_of, goals_of, open_outputs
 from terrazzo.scene.plan import ScenePlan, plan_scene
 from terrazzo.scene.probe import Decided, decide
 from terrazzo.scene.products import Products, products_of
@@ -159,7 +159,7 @@ def map_scene(
     summary = SceneSummary(
         scene=entry.path,
         out=out,
-        layers={name: goal for name, (goal, _) in goals.items() if name != "class"},
+        layers={name: goal for name, (goal, _) in goals.items() if name != "class"} | beside_of(out, settings),
         height=plan.grid.height,
         width=plan.grid.width,
         windows=plan.windows,

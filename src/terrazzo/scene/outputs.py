@@ -1,7 +1,8 @@
 """What is made of finished strips: the map and its layers, all of them complete or none there."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ from terrazzo.data.classes import Classes
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.assemble import FinishedRows
 from terrazzo.scene.layers import class_layer, layer_path, product_layer
+from terrazzo.scene.polygons import PolygonWriter
 from terrazzo.scene.products import Products
-from terrazzo.scene.settings import PredictSettings, Values
+from terrazzo.scene.quick_look import QuickLook, quick_look_path
+from terrazzo.scene.settings import PolygonSettings, PredictSettings, Values
 from terrazzo.scene.writer import Georeference, Layer, RowWriter, open_writer, storage_errors
 from terrazzo.storage import atomic_path, sweep
 
-__all__ = ["Goal", "goals_of", "open_outputs"]
+__all__ = ["Goal", "beside_of", "goals_of", "open_outputs", "polygons_path"]
 
 Goal = tuple[Path, Layer]
 """A file and what it holds."""
@@ -41,6 +44,23 @@ def goals_of(
         if product.name != "class"
     }
     return {**further, "class": (out, class_layer(bundle.classes, settings.values, notes))}
+
+
+def polygons_path(out: Path, settings: PolygonSettings) -> Path:
+    """Return where the polygons of a map are written: beside it.
+
+    >>> polygons_path(Path("maps/a.tif"), PolygonSettings(format="parquet")).name
+    'a_polygons.parquet'
+    """
+    return out.with_name(f"{out.stem}_polygons.{settings.format}")
+
+
+def beside_of(out: Path, settings: PredictSettings) -> dict[str, Path]:
+    """Return the files beside a map that are made of its class numbers, by what they hold."""
+    found = {"quicklook": quick_look_path(out)} if settings.quick_look else {}
+    if settings.polygons is not None:
+        found["polygons"] = polygons_path(out, settings.polygons)
+    return found
 
 
 @contextlib.contextmanager
@@ -89,11 +109,50 @@ def open_outputs(
             )
             for name, (goal, layer) in goals.items()
         }
-        yield _Sink(writers, goals["class"][0], classes, settings.values, class_pixels)
+        out = goals["class"][0]
+        beside = [stack.enter_context(opened) for opened in _beside(out, grid, settings, classes)]
+        yield _Sink(writers, beside, out, classes, settings.values, class_pixels)
     for goal, _ in goals.values():
         # Overviews and statistics of an earlier map would be shown for this one.
         for suffix in (".ovr", ".aux.xml", ".msk"):
             goal.with_name(goal.name + suffix).unlink(missing_ok=True)
+
+
+def _beside(
+    out: Path, grid: Grid, settings: PredictSettings, classes: Classes
+) -> Iterator[AbstractContextManager[Callable[[Shaped[np.ndarray, "y x"]], None]]]:
+    """Yield what is made of the map's class numbers beside it, each a file that appears once it is complete."""
+    if settings.quick_look:
+        yield _quick_look(quick_look_path(out), grid, settings, classes)
+    if settings.polygons is not None:
+        yield _polygons(polygons_path(out, settings.polygons), grid, settings.polygons, classes)
+
+
+@contextlib.contextmanager
+def _quick_look(
+    path: Path, grid: Grid, settings: PredictSettings, classes: Classes
+) -> Iterator[Callable[[Shaped[np.ndarray, "y x"]], None]]:
+    with storage_errors(path), atomic_path(path) as temporary:
+        picture = QuickLook(temporary, classes, height=grid.height, width=grid.width, longest=settings.quick_look)
+        try:
+            yield lambda target: picture.write(target[None])
+            picture.complete()
+        except BaseException:
+            picture.abandon()
+            raise
+
+
+@contextlib.contextmanager
+def _polygons(
+    path: Path, grid: Grid, settings: PolygonSettings, classes: Classes
+) -> Iterator[Callable[[Shaped[np.ndarray, "y x"]], None]]:
+    with storage_errors(path):
+        polygons = PolygonWriter(path, grid, classes, settings, ignore=classes.ignore)
+        try:
+            yield polygons.write
+            polygons.complete()
+        finally:
+            polygons.abandon()
 
 
 class _Sink:
@@ -102,12 +161,14 @@ class _Sink:
     def __init__(
         self,
         writers: Mapping[str, RowWriter],
+        beside: Sequence[Callable[[Shaped[np.ndarray, "y x"]], None]],
         out: Path,
         classes: Classes,
         values: Values,
         class_pixels: Int64[np.ndarray, " class"],
     ) -> None:
         self._writers = writers
+        self._beside = beside
         self._out = out
         self._classes = classes
         self._values: Values = values
@@ -120,6 +181,8 @@ class _Sink:
         with storage_errors(self._out):
             for name, writer in self._writers.items():
                 writer.write(self._encode(target) if name == "class" else rows.products[name])
+        for write in self._beside:
+            write(target)
 
     def _encode(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
         if self._values == "index":
