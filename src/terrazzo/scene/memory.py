@@ -1,4 +1,4 @@
-"""What mapping a scene takes of the machine: memory of the host and of the device, before anything is computed."""
+"""The memory that computing a scene's strips and joining them take, counted from what is held at once."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,20 +7,22 @@ import numpy as np
 
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products
+from terrazzo.scene.read_ahead import ReadAhead
 
 __all__ = ["Memory", "device_memory_bytes", "memory_bytes", "memory_of"]
 
 Device = Literal["cpu", "cuda", "mps"]
 
 _FLOAT = 4
-# What waits between the reader, the network and the disk; `work` has these lengths.
+# Groups between the reader and the network: three that wait, one that is being made and one that is handed over.
 _GROUPS_WAITING = 5
 # Rows of windows whose products are held: the one that fills and the one that is being written.
 _ROWS_OF_PRODUCTS = 2
-# Rows that are decoded at once beside those held, as values, validity and a temporary of each.
-_DECODED_ROWS = 128
-# Rows that a writer of maps gathers before it hands them to GDAL, and their copy.
-_WRITER_ROWS = 2 * 512
+# Rows of windows of which is held where the scene was measured: as they are read, as they wait, as they are decided.
+_ROWS_OF_VALIDITY = 3
+# What a writer of GeoTIFFs gathers: rows of blocks, but no more bytes than these; as much again for all overviews, and
+# once more as the file is read back.
+_WRITER_ROWS, _WRITER_BYTES, _WRITER_COPIES = 512, 2**26, 3
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Memory:
     """Bytes of the host's memory that a job takes above the process that has loaded the network.
 
     Attributes:
-        held: Raw pixels of one row of windows over the scene's whole width, and what is being decoded.
+        held: Raw pixels of one row of windows over the scene's whole width, and where they were measured.
+        decoding: Rows that are decoded ahead.
         waiting: Groups of windows on their way to the network, and their answers.
         network: Forward passes side by side.
         blending: Scores that wait for a neighbour, and a strip's edges on their way to the disk.
@@ -38,6 +41,7 @@ class Memory:
     """
 
     held: int
+    decoding: int
     waiting: int
     network: int
     blending: int
@@ -48,7 +52,8 @@ class Memory:
     @property
     def computing(self) -> int:
         """All of it while windows are computed."""
-        return self.held + self.waiting + self.network + self.blending + self.products + self.cache
+        scene = self.held + self.decoding + self.cache
+        return scene + self.waiting + self.network + self.blending + self.products
 
     @property
     def peak(self) -> int:
@@ -65,6 +70,7 @@ def memory_bytes(
     lanes: int,
     network_bytes: int,
     device: Device = "cpu",
+    readers: int = 1,
 ) -> int:
     """Return the bytes of the host's memory that one worker takes above its process with the network loaded.
 
@@ -76,6 +82,7 @@ def memory_bytes(
         lanes: Forward passes side by side.
         network_bytes: Most that a forward pass takes for each window of its batch, answer included.
         device: Where the network and the blending lie; on another than the processor they take none of the host's.
+        readers: Threads that decode the scene.
     """
     return memory_of(
         plan,
@@ -85,6 +92,7 @@ def memory_bytes(
         lanes=lanes,
         network_bytes=network_bytes,
         device=device,
+        readers=readers,
     ).peak
 
 
@@ -97,28 +105,37 @@ def memory_of(
     lanes: int,
     network_bytes: int,
     device: Device = "cpu",
+    readers: int = 1,
 ) -> Memory:
     """Return the same part by part; arguments as for `memory_bytes`."""
-    here = device == "cpu"
-    width, channels = plan.grid.width, products.channels
+    width = plan.grid.width
     height = min(plan.window_shape[0], plan.grid.height)
     value = max(np.dtype(band.dtype).itemsize for band in plan.bands)
-    raw_row = width * (len(plan.bands) * value + 1)
-    group = group_size * _window_bytes(plan)
-    answer = group_size * channels * plan.rows.size * plan.columns.size * _FLOAT
-    fade_row = channels * width * _FLOAT
-    fade, step = _deepest_fade(plan), min(plan.rows.stride, plan.rows.size)
-    seams = len(plan.strips) > 1
+    ahead = ReadAhead.of(plan.grid, plan.block_shape, pixel_bytes=plan.pixel_bytes, readers=readers)
+    groups = (_GROUPS_WAITING + lanes) * group_size * _window_bytes(plan)
+    edge = _fade_bytes(plan, products) if len(plan.strips) > 1 else 0
+    step = min(plan.rows.stride, plan.rows.size)
+    if device == "cpu":
+        answers = (lanes + 1) * group_size * _answer_bytes(plan, products)
+        network, blending = lanes * batch_size * network_bytes, _blender_bytes(plan, products)
+    else:
+        answers = network = blending = 0
     return Memory(
-        held=(height + 2 * min(_DECODED_ROWS, plan.grid.height)) * raw_row + 3 * plan.rows.size * width,
-        waiting=(_GROUPS_WAITING + lanes) * group + (lanes + 1) * answer * here,
-        network=lanes * batch_size * network_bytes * here,
-        blending=_blender_bytes(plan, products) * here + 2 * fade * fade_row * seams,
+        held=width * (height * (len(plan.bands) * value + 1) + _ROWS_OF_VALIDITY * plan.rows.size),
+        decoding=ahead.memory_bytes,
+        waiting=groups + answers,
+        network=network,
+        # A strip's shares of the rows above and below it are copied for the disk.
+        blending=blending + 2 * edge,
         products=_ROWS_OF_PRODUCTS * step * width * products.pixel_bytes,
-        cache=_cache_bytes(plan),
+        cache=min(plan.cache_bytes, plan.bytes_read),
+        # Of what groups and passes took the allocator gives nothing back: it is too small for pages of its own.
         assembling=plan.cache_bytes
-        + (step + _WRITER_ROWS) * width * products.pixel_bytes
-        + 3 * fade * fade_row * seams,
+        + step * width * products.pixel_bytes
+        + _writer_bytes(plan, products)
+        + 2 * edge
+        + groups
+        + network,
     )
 
 
@@ -135,10 +152,8 @@ def device_memory_bytes(
         lanes: Forward passes side by side.
         network_bytes: Most that a forward pass takes for each window of its batch, answer included.
     """
-    window = plan.rows.size * plan.columns.size
-    answers = (lanes + 1) * group_size * products.channels * window * _FLOAT
-    groups = (lanes + 1) * group_size * _window_bytes(plan)
-    return lanes * batch_size * network_bytes + answers + groups + _blender_bytes(plan, products)
+    waiting = (lanes + 1) * group_size * (_answer_bytes(plan, products) + _window_bytes(plan))
+    return lanes * batch_size * network_bytes + waiting + _blender_bytes(plan, products)
 
 
 def _window_bytes(plan: ScenePlan) -> int:
@@ -147,16 +162,26 @@ def _window_bytes(plan: ScenePlan) -> int:
     return height * width * (len(plan.bands) * _FLOAT + 1)
 
 
-def _deepest_fade(plan: ScenePlan) -> int:
-    return max((fade.stop - fade.start for fade in plan.rows.fades), default=0)
+def _answer_bytes(plan: ScenePlan, products: Products) -> int:
+    """Return the bytes of a window's scores."""
+    return plan.rows.size * plan.columns.size * products.channels * _FLOAT
+
+
+def _fade_bytes(plan: ScenePlan, products: Products) -> int:
+    """Return the bytes of the scores over which two rows of windows fade into each other."""
+    deepest = max((fade.stop - fade.start for fade in plan.rows.fades), default=0)
+    return deepest * plan.grid.width * products.channels * _FLOAT
 
 
 def _blender_bytes(plan: ScenePlan, products: Products) -> int:
-    """Return what `StripBlender` holds: two rows of fades over the whole width, and its work on a window."""
-    window = plan.rows.size * plan.columns.size
-    return (2 * _deepest_fade(plan) * plan.grid.width + 2 * window) * products.channels * _FLOAT
+    """Return what `StripBlender` holds: two fades over the whole width, and its work on a window."""
+    return 2 * _fade_bytes(plan, products) + 2 * _answer_bytes(plan, products)
 
 
-def _cache_bytes(plan: ScenePlan) -> int:
-    """Return how much of GDAL's cache the scene's decoded blocks can fill."""
-    return min(plan.cache_bytes, plan.bytes_read)
+def _writer_bytes(plan: ScenePlan, products: Products) -> int:
+    """Return what the writers of all layers gather; half precision is written as single precision."""
+    rows = min(_WRITER_ROWS, plan.grid.height)
+    sizes = (
+        product.channels * max(product.dtype.itemsize, _FLOAT * (product.dtype.kind == "f")) for product in products
+    )
+    return _WRITER_COPIES * sum(min(rows * plan.grid.width * size, _WRITER_BYTES) for size in sizes)
