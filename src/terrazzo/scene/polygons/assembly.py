@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int, Int64, Shaped
 from terrazzo.errors import StorageError
 from terrazzo.scene.polygons.areas import BandAreas
 from terrazzo.scene.polygons.chains import ranges
-from terrazzo.scene.polygons.open_rings import Rings
+from terrazzo.scene.polygons.rings import Rings
 
 __all__ = ["Polygons", "polygons_of"]
 
@@ -108,7 +108,7 @@ def _rotated(
     along = ranges(np.zeros(len(counts), dtype=np.int64), closed)
     sign = 1 if clockwise else -1
     start, size = np.repeat(begins, closed), np.repeat(counts, closed)
-    return start + (np.repeat(first - begins, closed) + sign * along) % size
+    return np.asarray(start + (np.repeat(first - begins, closed) + sign * along) % size)
 
 
 def _offsets(counts: Int[np.ndarray, " item"]) -> Int64[np.ndarray, " items_and_one"]:

@@ -14,6 +14,7 @@ class BandLimits:
 
     Attributes:
         pixels: Pixels of a band at most, one row at least.
+        simplified_pixels: The same where borders are simplified: a band's upper and lower border hold corners fast.
         borders: Edges between pixels of different classes of a band, about; one row at least.
         rows: Rows of a band at most.
         memory_points: Points of open rings in memory; more go to the disk.
@@ -21,7 +22,8 @@ class BandLimits:
     """
 
     pixels: int = 2**21
-    borders: int = 2**19
+    simplified_pixels: int = 2**23
+    borders: int = 2**20
     rows: int = 1024
     memory_points: int = 2**22
     parts: int = 2**18
@@ -32,11 +34,12 @@ class BandRows:
 
     Args:
         width: Pixels of a row.
-        limits: What bounds a band.
+        pixels: Pixels of a band at most, one row at least.
+        limits: What else bounds a band.
     """
 
-    def __init__(self, width: int, limits: BandLimits) -> None:
-        self._most_rows = min(max(limits.pixels // width, 1), limits.rows)
+    def __init__(self, width: int, *, pixels: int, limits: BandLimits) -> None:
+        self._most_rows = min(max(pixels // width, 1), limits.rows)
         self._borders = limits.borders
         self._waiting: list[Shaped[np.ndarray, "y x"]] = []
         self._rows = 0
@@ -65,7 +68,6 @@ class BandRows:
 
     def _first_band(self, rows: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "y x"]:
         """Return the first band and keep the rest; its end depends on no more than the rows that it could hold."""
-        rows = rows[:]
         seen = rows[: self._most_rows]
         borders = np.zeros(len(seen), dtype=np.int64)
         borders += np.count_nonzero(seen[:, 1:] != seen[:, :-1], axis=1)

@@ -35,12 +35,12 @@ class Chains:
     @property
     def heads(self) -> Int64[np.ndarray, " chain"]:
         """First element of each chain."""
-        return self.order[self.begins[:-1]]
+        return np.asarray(self.order[self.begins[:-1]])
 
     @property
     def tails(self) -> Int64[np.ndarray, " chain"]:
         """Last element of each chain."""
-        return self.order[self.begins[1:] - 1]
+        return np.asarray(self.order[self.begins[1:] - 1])
 
 
 def chains_of(successors: Int[np.ndarray, " element"]) -> Chains:

@@ -106,4 +106,4 @@ def onwards(edges: UInt8[np.ndarray, " step"], arrival: UInt8[np.ndarray, " step
         edges: Of the corner that it reaches.
         arrival: The edge there by which it arrives: opposite to its own direction.
     """
-    return _ONWARDS[edges, arrival]
+    return np.asarray(_ONWARDS[edges, arrival])

@@ -59,7 +59,7 @@ class GroundAreas:
     ) -> Float64[np.ndarray, " run"]:
         """Return the square metres of pixels `begin` to `end` (not included) of rows `y`; NaN where not known."""
         if self._flat is not None or not len(y):
-            return (end - begin) * np.float64(self._flat or 0.0)
+            return np.asarray((end - begin) * np.float64(self._flat or 0.0))
         step = self._step
         first = int(y.min()) // step
         rows = np.arange(first, int(y.max()) // step + 2) * step
@@ -70,7 +70,7 @@ class GroundAreas:
         upper = sums.until(above, end) - sums.until(above, begin)
         lower = sums.until(above + 1, end) - sums.until(above + 1, begin)
         # Zero times what is not known would not be known either.
-        return np.where(weight > 0, (1 - weight) * upper + weight * lower, upper)
+        return np.asarray(np.where(weight > 0, (1 - weight) * upper + weight * lower, upper))
 
     def _fitting_step(self) -> int:
         """Halve the distance between nodes until pixels between them come out right, or every pixel is a node."""
@@ -133,7 +133,7 @@ class _Sums:
         """Return the sum of the pixels left of a column."""
         node, more = np.divmod(column, self._step)
         partly = more * self._areas[row, node] + self._slopes[row, node] * (more * (more - 1) / 2)
-        return self._before[row, node] + np.where(more > 0, partly, 0.0)
+        return np.asarray(self._before[row, node] + np.where(more > 0, partly, 0.0))
 
 
 def _applied(

@@ -10,55 +10,17 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, Shaped
+from jaxtyping import Bool, Int64, Shaped
 
 from terrazzo.errors import StorageError
 from terrazzo.scene.polygons.chains import chains_of, ranges
 from terrazzo.scene.polygons.point_store import PointStore
+from terrazzo.scene.polygons.rings import NO_JOIN, Pieces, Rings, selected
 
-__all__ = ["NO_JOIN", "OpenRings", "Pieces", "Rings"]
+__all__ = ["OpenRings"]
 
-NO_JOIN = -1
 _CROSSING = 2
 """Bit of joins at which a ring may cross; the lowest bit tells the two that meet there apart."""
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """Pieces of rings, or whole rings.
-
-    Attributes:
-        start: Join that each begins with; none where it is a whole ring.
-        end: Join that it ends with.
-        area: The area that it goes around.
-        signed: Its share in the pixels that its ring encloses, which are negative where the ring bounds a hole.
-        counts: Its points.
-        points: Row and column of lattice points, one piece after the other.
-    """
-
-    start: Int64[np.ndarray, " piece"]
-    end: Int64[np.ndarray, " piece"]
-    area: Int64[np.ndarray, " piece"]
-    signed: Int64[np.ndarray, " piece"]
-    counts: Int64[np.ndarray, " piece"]
-    points: Int32[np.ndarray, "point 2"]
-
-
-@dataclass(frozen=True)
-class Rings:
-    """Whole rings.
-
-    Attributes:
-        area: The area that each bounds.
-        signed: Pixels that each encloses, negative where it bounds a hole.
-        counts: Its points.
-        points: Row and column of lattice points, one ring after the other.
-    """
-
-    area: Int64[np.ndarray, " ring"]
-    signed: Int64[np.ndarray, " ring"]
-    counts: Int64[np.ndarray, " ring"]
-    points: Int32[np.ndarray, "point 2"]
 
 
 @dataclass(frozen=True)
@@ -123,14 +85,14 @@ class OpenRings:
         self._rows = replace(self._rows, area=moved[self._rows.area])
         self._parts = replace(self._parts, area=moved[self._parts.area])
         ready = (pieces.start == NO_JOIN) & (still_open[pieces.area] < 0)
-        self._add(_selected(pieces, ~ready))
+        self._add(selected(pieces, ~ready))
         self._join(still_open < 0)
         stored = self._take(still_open < 0)
         self._rows = replace(self._rows, area=still_open[self._rows.area])
         self._parts = replace(self._parts, area=still_open[self._parts.area])
         if len(self._parts) > self._most_parts:
             self._gather()
-        whole = _selected(pieces, ready)
+        whole = selected(pieces, ready)
         return Rings(
             np.concatenate([whole.area, stored.area]),
             np.concatenate([whole.signed, stored.signed]),
@@ -257,16 +219,3 @@ def _chosen(columns: _Columns, chosen: Shaped[np.ndarray, " chosen"]) -> _Column
 def _joined(one: _Columns, other: _Columns) -> _Columns:
     """Return the rows of both."""
     return type(one)(*(np.concatenate([getattr(one, field.name), getattr(other, field.name)]) for field in fields(one)))
-
-
-def _selected(pieces: Pieces, chosen: Bool[np.ndarray, " piece"]) -> Pieces:
-    """Return some pieces with their points."""
-    points = pieces.points[np.repeat(chosen, pieces.counts)]
-    return Pieces(
-        pieces.start[chosen],
-        pieces.end[chosen],
-        pieces.area[chosen],
-        pieces.signed[chosen],
-        pieces.counts[chosen],
-        points,
-    )

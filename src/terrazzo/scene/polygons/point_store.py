@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from jaxtyping import Int, Int32, Int64
@@ -33,7 +34,7 @@ class PointStore:
         self._buffer = np.empty((0, 2), dtype=np.int32)
         self._spilled = 0
         self._filled = 0
-        self._file: tempfile._TemporaryFileWrapper[bytes] | None = None
+        self._file: BinaryIO | None = None
 
     def __len__(self) -> int:
         return self._spilled + self._filled
@@ -83,7 +84,7 @@ class PointStore:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by close()
+            self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - closed by close()
         self._file.write(self._buffer[: self._filled].data)
         self._file.flush()
         self._spilled += self._filled

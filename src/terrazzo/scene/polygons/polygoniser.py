@@ -47,7 +47,8 @@ class Polygoniser:
         self._outside = outside
         self._simplify = simplify
         self._ground = GroundAreas(grid)
-        self._bands = BandRows(grid.width, limits)
+        pixels = limits.simplified_pixels if simplify else limits.pixels
+        self._bands = BandRows(grid.width, pixels=pixels, limits=limits)
         self._tracer = BorderTracer(grid.width)
         self._store = PointStore(folder, memory_points=limits.memory_points)
         self._rings = OpenRings(self._store, most_parts=limits.parts)

@@ -34,7 +34,7 @@ class Runs:
     @property
     def rows(self) -> Int64[np.ndarray, " run"]:
         """Row of each run."""
-        return self.begins // self.numbers.shape[1]
+        return np.asarray(self.begins // self.numbers.shape[1])
 
 
 def runs_of(values: Shaped[np.ndarray, "y x"]) -> Runs:

@@ -4,8 +4,8 @@ One round decides for all small areas at once, by the map as it is before the ro
 
 - An area of fewer pixels than asked for looks at its neighbours that are larger, or as large and of a smaller class.
   Areas that are large enough count together by class, smaller ones each for itself.
-- It joins the one with which it shares the longest border; of several the smallest class, then the larger area, then the
-  one that begins first in raster order.
+- It joins the one with which it shares the longest border; of several the smallest class, then the larger area, then
+  the one that begins first in raster order.
 - What it joins may itself join another one: it goes along. Sizes and classes rise along such a path, so that it ends.
 - Missing pixels neither take nor give.
 

@@ -1,8 +1,9 @@
 """Borders with fewer corners that stay shared: which corners of a band can be left out of all rings.
 
-A border is cut into arcs: at corners where more than two areas meet, at the corners of the map, and at the ends of edges
-that leave the band. Each arc is simplified once (Douglas-Peucker), so that both its sides stay together. A stretch of an
-arc is straightened only if the convex hull of its corners holds no other corner of any border; else it stays as it is.
+A border is cut into arcs: at corners where more than two areas meet, at the corners of the map, and at the ends of
+edges that leave the band. Each arc is simplified once (Douglas-Peucker), so that both its sides stay together. A
+stretch of an arc is straightened only if the convex hull of its corners holds no other corner of any border; else it
+stays as it is.
 
 Why this suffices: a straightened stretch sweeps over a part of its hull only. No original border enters there, since it
 would need a corner inside, or cross the stretch itself. If two straightened stretches crossed, one original stretch
@@ -19,13 +20,14 @@ import numpy as np
 import shapely
 from jaxtyping import Bool, Int64, Shaped
 
+from terrazzo.scene.polygons.boxes import Boxes
 from terrazzo.scene.polygons.chains import chains_of, ranges
 from terrazzo.scene.polygons.corners import DOWN, UP, Corners, onwards
 
 __all__ = ["needless_corners"]
 
 # Sets of edges with two at a right angle: one border turns here, and nothing else meets it.
-_TURNS = np.array([bin(edges).count("1") == 2 and edges not in (5, 10) for edges in range(16)])
+_TURNS = np.array([edges.bit_count() == 2 and edges not in (5, 10) for edges in range(16)])
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,19 @@ def _others_inside(
     corners: Corners, stretches: Int64[np.ndarray, " place"], lengths: Int64[np.ndarray, " stretch"]
 ) -> Bool[np.ndarray, " stretch"]:
     """Return which stretches have corners in the hull of their own that are not theirs."""
-    hulls = shapely.convex_hull(_linestrings(corners, stretches, lengths))
-    tree = shapely.STRtree(shapely.points(corners.x, corners.y))
+    others = np.zeros(len(lengths), dtype=bool)
+    if not len(lengths):
+        return others
+    boxes = Boxes.around(corners, stretches, lengths)
+    # Most boxes hold no other corner, so that their hulls need not be made.
+    asked = np.flatnonzero(boxes.counts(corners) != lengths)
+    begins = np.cumsum(lengths) - lengths
+    hulls = shapely.convex_hull(_linestrings(corners, stretches[ranges(begins[asked], lengths[asked])], lengths[asked]))
+    near = np.flatnonzero(boxes.chosen(asked).cover(corners))
+    tree = shapely.STRtree(shapely.points(corners.x[near], corners.y[near]))
     stretch, _ = tree.query(hulls, predicate="intersects")
-    return np.bincount(stretch, minlength=len(lengths)) != lengths
+    others[asked] = np.bincount(stretch, minlength=len(asked)) != lengths[asked]
+    return others
 
 
 def _linestrings(
@@ -171,7 +182,7 @@ def _linestrings(
     """Return lines of lattice points."""
     places = np.stack([corners.x[corner], corners.y[corner]], axis=1).astype(np.float64)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return shapely.from_ragged_array(shapely.GeometryType.LINESTRING, places, (offsets,))
+    return np.asarray(shapely.from_ragged_array(shapely.GeometryType.LINESTRING, places, (offsets,)))
 
 
 def _key(x: Shaped[np.ndarray, " place"], y: Shaped[np.ndarray, " place"]) -> Int64[np.ndarray, " place"]:

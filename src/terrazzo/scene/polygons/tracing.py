@@ -1,8 +1,8 @@
 """Following the borders of areas through a map, band by band.
 
 Each area's border is a set of rings with the area on the right of their steps. At a corner where four pixels meet
-crosswise, a ring turns around its own pixel, unless the pixel opposite belongs to the same area: then it crosses to that
-one. So no ring touches itself, and holes that meet in a point are holes of their own, as valid polygons need it.
+crosswise, a ring turns around its own pixel, unless the pixel opposite belongs to the same area: then it crosses to
+that one. So no ring touches itself, and holes that meet in a point are holes of their own, as valid polygons need it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int, Int32, Int64, Shaped
 from terrazzo.scene.polygons.areas import BandAreas
 from terrazzo.scene.polygons.chains import Chains, chains_of
 from terrazzo.scene.polygons.corners import CROSS, DOWN, LEFT, RIGHT, UP, Corners, onwards
-from terrazzo.scene.polygons.open_rings import NO_JOIN, Pieces
+from terrazzo.scene.polygons.rings import NO_JOIN, Pieces
 from terrazzo.scene.polygons.runs import Runs
 
 __all__ = ["BorderTracer"]
@@ -158,7 +158,7 @@ def _quadrants(
     """Return the flat position of the pixel clockwise from a direction at a corner."""
     shifts = np.array([width + 1, width, 0, 1])
     upper_left: Int64[np.ndarray, " corner"] = corners.y.astype(np.int64) * width + corners.x
-    return upper_left[corner] + shifts[direction]
+    return np.asarray(upper_left[corner] + shifts[direction])
 
 
 def _steps(corners: Corners, runs: Runs, areas: BandAreas, wanted: Bool[np.ndarray, " area"]) -> _Steps:

@@ -25,8 +25,8 @@ class PolygonWriter:
     """Takes a class map row by row and writes the polygons of its areas.
 
     An area is all pixels of one class that hang together along their sides. Its polygon follows the pixels' borders
-    exactly unless `simplify` says otherwise, and how the rows are handed over leaves no trace in it. Memory is that of a
-    band of the map and of what is open at its lower border; the points of long open rings lie on the disk.
+    exactly unless `simplify` says otherwise, and how the rows are handed over leaves no trace in it. Memory is that of
+    a band of the map and of what is open at its lower border; the points of long open rings lie on the disk.
 
     Columns: `class` (its name), `value` (its number), `pixels`, `area_m2` (of these pixels on the ellipsoid, empty
     without coordinate reference system), `geometry`.
