@@ -1,7 +1,7 @@
 """One scene to map, as plain data that travels to workers on other machines as JSON, and how it is opened."""
 
 import math
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +42,14 @@ class SceneGrid(Record):
 
     def grid(self) -> Grid:
         """Return the grid itself."""
-        crs = CRS.from_user_input(self.crs) if self.crs else None
-        return Grid(crs, Affine(*self.transform), self.height, self.width)
+        return _grid(self)
+
+
+@lru_cache(maxsize=64)
+def _grid(frame: SceneGrid) -> Grid:
+    """Keep grids beside their records: to parse a reference system takes long, and a copy of a record may change it."""
+    crs = CRS.from_user_input(frame.crs) if frame.crs else None
+    return Grid(crs, Affine(*frame.transform), frame.height, frame.width)
 
 
 class SceneEntry(Record):
@@ -66,7 +72,7 @@ class SceneEntry(Record):
     own_grid: bool = True
     """Whether its grid is that of its one file, so that all that the file says of its place holds for the map."""
 
-    @cached_property
+    @property
     def grid(self) -> Grid:
         """Where its pixels lie."""
         return self.frame.grid()
