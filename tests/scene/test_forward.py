@@ -102,6 +102,16 @@ def test_a_group_is_answered_batch_by_batch(make_bundle: Make, monkeypatch: pyte
     torch.testing.assert_close(found, forward_of(bundle, decisions=decided(batch=7))(whole).scores)
 
 
+def test_a_compiled_network_always_sees_whole_batches(make_bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(torch, "compile", lambda call, **_: lambda image: (sizes.append(len(image)), call(image))[1])
+    bundle = make_bundle("probe_convolution", classes=4)
+    whole = group(5)
+    found = forward_of(bundle, decisions=decided(batch=3, compiled=True))(whole).scores
+    assert sizes == [3, 3]
+    torch.testing.assert_close(found, forward_of(bundle, decisions=decided(batch=5))(whole).scores)
+
+
 def test_a_group_is_answered_the_same_in_any_lane(make_bundle: Make) -> None:
     bundle = make_bundle("probe_convolution", classes=4, settings={"depth": 4})
     groups = [part(group(9, 33, 40), number, number + 1) for number in range(8)]

@@ -116,7 +116,6 @@ def decide(
 
     Raises:
         ConfigError: The device or the precision does not exist here, or steps are asked for that the network lacks.
-        DataError: The scene cannot be read.
         ModelError: The network cannot be built, or answers wrong shapes.
         OutOfMemoryError: Not even one window has room.
     """

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from terrazzo.data.normalisation import Normalisation
+from terrazzo.errors import DataError
 from terrazzo.geo.grid import Window
 from terrazzo.scene.inputs.opened import OpenScene
 from terrazzo.scene.plan import ScenePlan
@@ -26,20 +27,22 @@ def sampled_windows(
 ) -> WindowGroup | None:
     """Return windows that hold measured pixels, always the same ones; None where none was found.
 
-    They are spread over the scene; of a scene that is decoded from its top they are the first.
+    They are spread over the scene; of a scene that is decoded from its top they are the first. What cannot be read is
+    left out.
 
     Args:
         plan: How the scene is cut.
         scene: Its pixels.
         normalisation: From raw values to what the network sees.
         count: Most windows.
-
-    Raises:
-        DataError: The scene cannot be read.
     """
     found: list[tuple[tuple[int, int], torch.Tensor, torch.Tensor]] = []
     for place in itertools.islice(_places(plan, in_order=scene.sequential), _TRIES):
-        image, valid = _window(plan, scene, normalisation, place)
+        try:
+            image, valid = _window(plan, scene, normalisation, place)
+        except DataError:
+            # Whether the scene may have unreadable parts is decided where it is mapped.
+            continue
         if bool(valid.any()):
             found.append((place, image, valid))
         if len(found) == count:
