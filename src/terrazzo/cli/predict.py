@@ -172,7 +172,8 @@ def parse_memory(text: str) -> float:
     if found[2] is None:
         return float(found[1])
     base = 1000 if found[3].lower() == "b" else 1024
-    return float(found[1]) * base ** (1 + "kmgt".index(found[2].lower())) / _GIB
+    unit = float(base) ** (1 + "kmgt".index(found[2].lower()))
+    return float(found[1]) * unit / _GIB
 
 
 def _add(given: dict[str, object], options: Mapping[str, object]) -> None:
