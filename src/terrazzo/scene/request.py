@@ -16,7 +16,7 @@ from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.storage import fingerprint
 
-__all__ = ["code_fingerprint", "request_of"]
+__all__ = ["code_fingerprint", "device_of", "request_of"]
 
 WITHOUT_TRACE = frozenset(
     {
@@ -47,7 +47,7 @@ def request_of(
         code=code_fingerprint(),
         settings=fingerprint(settings.model_dump(mode="json", exclude=set(WITHOUT_TRACE))),
         scene=fingerprint([entry.fingerprint, plan.bands.model_dump(mode="json"), plan.window_shape]),
-        device=f"{device} {_device_name(device)}",
+        device=device_of(device),
     )
 
 
@@ -64,8 +64,8 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _device_name(device: str) -> str:
-    """Return which device it is: kernels differ from one to the next."""
+def device_of(device: str) -> str:
+    """Return a kind of device and which one it is here: kernels differ from one to the next."""
     if device == "cuda":
-        return str(torch.cuda.get_device_name())
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+        return f"cuda {torch.cuda.get_device_name()}"
+    return f"{device} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

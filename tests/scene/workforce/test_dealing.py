@@ -141,7 +141,9 @@ def test_what_comes_of_a_forgotten_scene_counts_for_nothing() -> None:
     dealing = dealing_of(2)
     task = dealing.next("a", 0.0)
     dealing.forget("scene 0")
+    assert dealing.held("a") == ()
     assert not dealing.finished("a", task, 1.0)
+    assert not dealing.finished("nobody", task, 1.0)
     dealing.add("scene 0", {0: 1})
     assert dealing.next("a", 1.0) == task
 

@@ -108,8 +108,10 @@ class Dealing:
         found.waiting.clear()
 
     def forget(self, scene: str) -> None:
-        """Let go of a scene that is done with; what still comes in of it counts for nothing."""
+        """Let go of a scene that is done with; nobody has any strip of it, and what still comes counts for nothing."""
         self._scenes.pop(scene, None)
+        for member in self._workers.values():
+            member.held = {task: since for task, since in member.held.items() if task.scene != scene}
 
     def left(self, scene: str) -> int:
         """Return how many strips of a scene are not finished; after `withdraw` only those that workers have."""
@@ -139,7 +141,9 @@ class Dealing:
 
     def finished(self, worker: str, task: StripTask, now: float) -> bool:
         """Note that a worker has finished a strip; return False where another one was first, or nobody wants it."""
-        member = self._workers[worker]
+        member = self._workers.get(worker)
+        if member is None or task not in member.held:
+            return False
         begun = max(member.held.pop(task), member.free_since)
         member.free_since = now
         scene = self._scenes.get(task.scene)
