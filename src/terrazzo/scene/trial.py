@@ -104,7 +104,9 @@ class Trial:
         """Count the memory of a pass."""
         forward = self._forward(self._sized(1))
         one = self._group(1)
-        self.window_bytes = _SCRATCH * pass_bytes(lambda: forward(one))
+        # In a thread of its own, since a pass settles the threads of whoever calls it.
+        with ThreadPoolExecutor(1) as pool:
+            self.window_bytes = _SCRATCH * pool.submit(pass_bytes, lambda: forward(one)).result()
 
     def fits(self, batch: int) -> bool:
         """Whether memory allows a batch."""
