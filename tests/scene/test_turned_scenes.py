@@ -44,7 +44,7 @@ def test_a_turned_photograph_among_several_gets_a_picture_of_its_own_size(
     notes[0x0112] = 6
     (tmp_path / "in").mkdir()
     Image.fromarray(np.zeros((20, 30, 3), dtype=np.uint8)).save(tmp_path / "in" / "a.jpg", exif=notes)
-    (summary,) = map_scenes(make_bundle(), [tmp_path / "in"], tmp_path / "out", machine=machine)
-    assert sum(summary.class_pixels) == 600
+    (mapped,) = map_scenes(make_bundle(), [tmp_path / "in"], tmp_path / "out", machine=machine)
+    assert sum(mapped.summary.class_pixels) == 600
     with Image.open(tmp_path / "out" / "a.png") as opened:
         assert opened.size == (20, 30)

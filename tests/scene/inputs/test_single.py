@@ -12,6 +12,7 @@ from terrazzo.errors import DataError
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import RasterFile
 from terrazzo.scene.inputs.single import address_entry, file_entry
+from terrazzo.scene.rows import SceneRows
 
 Write = Callable[..., Path]
 Noise = Callable[..., np.ndarray]
@@ -117,3 +118,33 @@ def test_a_photograph_whose_turn_nobody_can_tell(serve: Callable[[Path], str], t
     for name in ("turned.jpg", "a.png"):
         with pytest.raises(DataError, match="fetch it and name the file"):
             address_entry(f"{address}/{name}")
+
+
+def test_a_server_that_answers_late(serve: Callable[[Path], str], write_raster: Write, noise: Noise) -> None:
+    path = write_raster("served/a.tif", noise(3, 200, 180), tiled=True, blockxsize=16, blockysize=16)
+    entry = address_entry(f"/vsicurl/{serve(path.parent)}/a.tif")
+    down = path.parent / "down"
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        if len(waited) == 2:
+            down.unlink()
+        return False
+
+    with SceneRows(entry.open, entry.bands, readers=1, retries=3, wait=wait) as source:
+        down.touch()
+        rows = [part.values for part in source.rows(0, 200)]
+        assert source.take_unreadable() == ()
+    np.testing.assert_array_equal(np.concatenate(rows, axis=1), noise(3, 200, 180))
+    assert waited == [1.0, 2.0]
+
+
+def test_a_server_that_stays_away(serve: Callable[[Path], str], write_raster: Write, noise: Noise) -> None:
+    path = write_raster("served/b.tif", noise(3, 200, 180), tiled=True, blockxsize=16, blockysize=16)
+    entry = address_entry(f"/vsicurl/{serve(path.parent)}/b.tif?token=secret")
+    with SceneRows(entry.open, entry.bands, retries=1, wait=lambda _: False) as source:
+        (path.parent / "down").touch()
+        with pytest.raises(DataError, match=r"b\.tif") as error:
+            list(source.rows(0, 200))
+    assert "secret" not in str(error.value)
