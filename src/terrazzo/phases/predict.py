@@ -10,7 +10,8 @@ from terrazzo.machine import MachineSettings
 from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.phases.summary import PredictSummary
 from terrazzo.progress import Listener, silent
-from terrazzo.scene import map_scenes
+from terrazzo.report.scene_page import write_scene_page
+from terrazzo.scene import Mapped, map_scenes
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.storage import write_json
 
@@ -59,10 +60,27 @@ def predict(
         machine=machine or (config.machine if config else MachineSettings()),
         listener=listener,
     )
+    if chosen.report:
+        for mapped in found:
+            _write_page(mapped)
     folder = out.parent if out.suffix else out
-    summary = PredictSummary(folder=folder, seconds=time.monotonic() - begun, maps=tuple(mapped.summary for mapped in found))
+    summary = PredictSummary(
+        folder=folder, seconds=time.monotonic() - begun, maps=tuple(mapped.summary for mapped in found)
+    )
     if out.suffix:
         write_json(out.with_suffix(".summary.json"), summary.as_dict())
     else:
         summary.save()
     return summary
+
+
+def _write_page(mapped: Mapped) -> None:
+    """Write the page of a map's quality beside it."""
+    out = mapped.summary.out
+    write_scene_page(
+        out.with_name(f"{out.stem}_report.html"),
+        mapped.summary,
+        mapped.quality,
+        quick_look=mapped.summary.layers.get("quicklook"),
+        provenance=mapped.notes,
+    )

@@ -3,11 +3,10 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import rasterio
 
 from terrazzo.bundle import Bundle
@@ -15,18 +14,22 @@ from terrazzo.errors import ConfigError, OutOfMemoryError
 from terrazzo.machine import MachineSettings, configure
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.scene.assemble import Seam, finished_rows
+from terrazzo.scene.budget import Work, budget_of, require_fitting
 from terrazzo.scene.contract import resolution_warning
-from terrazzo.scene.drift import DriftReport, check_drift
+from terrazzo.scene.drift import check_drift
 from terrazzo.scene.header import Header, Request
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.georeference import scene_georeference
 from terrazzo.scene.inputs.listing import scene_entry
 from terrazzo.scene.journal import Journal, journal_folder
 from terrazzo.scene.layers import provenance
-from terrazzo.scene.outputs import beside_of, goals_of, open_outputs
+from terrazzo.scene.outputs import beside_of, goals_of, open_outputs, write_item
 from terrazzo.scene.plan import ScenePlan, plan_scene
+from terrazzo.scene.plan_report import short_plan
 from terrazzo.scene.probe import Decided, decide
 from terrazzo.scene.products import Products, products_of
+from terrazzo.scene.quality import SceneQuality, measure_quality
+from terrazzo.scene.quality_meter import QualityMeter
 from terrazzo.scene.request import request_of
 from terrazzo.scene.rows import SceneRows
 from terrazzo.scene.settings import PredictSettings
@@ -51,17 +54,13 @@ class Mapped:
 
     Attributes:
         summary: What it came to.
-        plan: How the scene was cut.
-        journal: Records of all strips by number.
-        seams: How the two sides of each border between strips agree.
-        drift: How far the scene's values lie from the training's; None where nothing is known of these.
+        quality: What the map says of itself.
+        notes: How it came about, as its files' tags say.
     """
 
     summary: SceneSummary
-    plan: ScenePlan
-    journal: Journal
-    seams: tuple[Seam, ...]
-    drift: DriftReport | None
+    quality: SceneQuality
+    notes: Mapping[str, str]
 
 
 @dataclass
@@ -117,6 +116,7 @@ def map_scene(
     with entry.open() as opened:
         plan = plan_scene(bundle, opened, settings)
         warnings = [warning for warning in (resolution_warning(bundle, opened),) if warning]
+        tags = opened.tags
     if str(out.resolve()) in {str(Path(file).resolve()) for file in entry.files}:
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
     products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
@@ -130,28 +130,32 @@ def map_scene(
         locked(folder),
         _kept(Journal(folder)) as journal,
     ):
-        progress.note(plan.describe())
         with clock.stage("probe"), entry.open() as opened:
             drift = check_drift(opened, bundle, plan.bands, settings)
         if drift is not None and drift.warning:
             warnings.append(drift.warning)
         for warning in warnings:
             progress.note(warning)
-        job = _Job(bundle, entry, plan, products, settings, machine, journal, progress, clock)
+        job = _Job(bundle, entry, plan, products, settings, machine, out, journal, progress, clock)
         resumed = job.run()
         notes = provenance(bundle, entry, settings, job.header.decisions)
         goals = goals_of(bundle, products, settings, notes, out)
         seams: list[Seam] = []
-        class_pixels = np.zeros(len(bundle.classes), dtype=np.int64)
+        meter = QualityMeter(plan, classes=len(bundle.classes), ignore=bundle.classes.ignore)
         with (
             clock.stage("write"),
             rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes),
-            open_outputs(
-                goals, plan.grid, georeference, settings, classes=bundle.classes, class_pixels=class_pixels
-            ) as take,
+            open_outputs(goals, plan.grid, georeference, settings, classes=bundle.classes) as take,
         ):
-            for rows in finished_rows(plan.strips, journal.records, folder, products, seams=seams):
+            for rows in finished_rows(
+                plan.strips, journal.records, folder, products, seams=seams, columns=plan.columns
+            ):
                 take(rows)
+                meter.add(rows)
+        layers = {name: goal for name, (goal, _) in goals.items() if name != "class"} | beside_of(out, settings)
+        if settings.stac and (item := write_item(goals, entry, georeference, settings, notes=notes, tags=tags)):
+            layers["stac"] = item
+    quality = measure_quality(plan, journal.records, seams, meter, bundle.classes, drift=drift)
     figures = [record.figures for record in journal.records.values()]
     windows = sum(one.windows for one in figures)
     computing = clock.seconds.get("compute", 0.0)
@@ -159,15 +163,15 @@ def map_scene(
     summary = SceneSummary(
         scene=entry.path,
         out=out,
-        layers={name: goal for name, (goal, _) in goals.items() if name != "class"} | beside_of(out, settings),
+        layers=layers,
         height=plan.grid.height,
         width=plan.grid.width,
         windows=plan.windows,
         skipped_windows=sum(one.skipped for one in figures),
         strips=len(plan.strips),
         resumed_strips=len(resumed),
-        class_pixels=tuple(int(count) for count in class_pixels),
-        valid_share=int(class_pixels.sum()) / (plan.grid.height * plan.grid.width),
+        class_pixels=tuple(int(count) for count in meter.class_pixels),
+        valid_share=int(meter.class_pixels.sum()) / (plan.grid.height * plan.grid.width),
         mean_steps=sum(one.steps for one in figures) / windows
         if windows and any(one.steps for one in figures)
         else None,
@@ -178,7 +182,7 @@ def map_scene(
         busy_share=min(sum(fresh) / (computing * job.lanes), 1.0) if computing and fresh else None,
         warnings=tuple(warnings),
     )
-    return Mapped(summary, plan, journal, tuple(seams), drift)
+    return Mapped(summary, quality, notes)
 
 
 @dataclass
@@ -191,6 +195,7 @@ class _Job:
     products: Products
     settings: PredictSettings
     machine: MachineSettings
+    out: Path
     journal: Journal
     progress: Progress
     clock: _Clock
@@ -227,9 +232,12 @@ class _Job:
             self.progress.note("what an earlier start finished was asked otherwise; all strips are computed anew")
         with self.clock.stage("probe"), self.entry.open() as opened:
             decided = decide(self.bundle, self.plan, opened, self.settings, self.machine, self.products)
+        budget = budget_of(Work.of(self.plan, self.products, decided), self.settings, self.out)
+        self.progress.note(short_plan(self.plan, budget))
         self.progress.note(decided.report.describe(decided.decisions))
         for note in decided.report.notes:
             self.progress.note(note)
+        require_fitting(budget, self.settings)
         self.lanes = decided.report.lanes
         self._decided = decided
         self.journal.begin(Header(request=request, decisions=decided.decisions))

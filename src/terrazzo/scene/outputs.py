@@ -6,21 +6,23 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, Shaped
+from jaxtyping import Shaped
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.assemble import FinishedRows
+from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.layers import class_layer, layer_path, product_layer
 from terrazzo.scene.polygons import PolygonWriter
 from terrazzo.scene.products import Products
 from terrazzo.scene.quick_look import QuickLook, quick_look_path
 from terrazzo.scene.settings import PolygonSettings, PredictSettings, Values
+from terrazzo.scene.stac import file_asset, raster_asset, stac_item, write_stac_item
 from terrazzo.scene.writer import Georeference, Layer, RowWriter, open_writer, storage_errors
 from terrazzo.storage import atomic_path, sweep
 
-__all__ = ["Goal", "beside_of", "goals_of", "open_outputs", "polygons_path"]
+__all__ = ["Goal", "beside_of", "goals_of", "open_outputs", "polygons_path", "write_item"]
 
 Goal = tuple[Path, Layer]
 """A file and what it holds."""
@@ -44,6 +46,34 @@ def goals_of(
         if product.name != "class"
     }
     return {**further, "class": (out, class_layer(bundle.classes, settings.values, notes))}
+
+
+def write_item(
+    goals: Mapping[str, Goal],
+    entry: SceneEntry,
+    georeference: Georeference,
+    settings: PredictSettings,
+    *,
+    notes: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> Path | None:
+    """Write the STAC item of a finished map, and return it; None for a picture without a place.
+
+    Args:
+        goals: The map's files by product.
+        entry: The scene.
+        georeference: What says where it lies beside its grid.
+        settings: What else lies beside the map.
+        notes: The map's provenance.
+        tags: The scene's own metadata.
+    """
+    out = goals["class"][0]
+    optimised = settings.overviews and out.suffix.lower() != ".png"
+    assets = {name: raster_asset(path, layer, cloud_optimised=optimised) for name, (path, layer) in goals.items()}
+    for name, path in beside_of(out, settings).items():
+        assets[name] = file_asset(path, name)
+    item = stac_item(out, entry.grid, georeference, assets, notes=notes, tags=tags, files=entry.files)
+    return None if item is None else write_stac_item(out, item)
 
 
 def polygons_path(out: Path, settings: PolygonSettings) -> Path:
@@ -71,7 +101,6 @@ def open_outputs(
     settings: PredictSettings,
     *,
     classes: Classes,
-    class_pixels: Int64[np.ndarray, " class"],
 ) -> Iterator[Callable[[FinishedRows], None]]:
     """Open all files; they appear together, the map last, once each is complete.
 
@@ -81,7 +110,6 @@ def open_outputs(
         georeference: What else says so.
         settings: Format and compression.
         classes: How class numbers are written.
-        class_pixels: Takes the number of pixels of each class.
 
     Yields:
         What takes rows of every product, from top to bottom.
@@ -111,7 +139,7 @@ def open_outputs(
         }
         out = goals["class"][0]
         beside = [stack.enter_context(opened) for opened in _beside(out, grid, settings, classes)]
-        yield _Sink(writers, beside, out, classes, settings.values, class_pixels)
+        yield _Sink(writers, beside, out, classes, settings.values)
     for goal, _ in goals.values():
         # Overviews and statistics of an earlier map would be shown for this one.
         for suffix in (".ovr", ".aux.xml", ".msk"):
@@ -156,7 +184,7 @@ def _polygons(
 
 
 class _Sink:
-    """Takes finished rows: counts, encodes, writes."""
+    """Takes finished rows: encodes and writes them."""
 
     def __init__(
         self,
@@ -165,19 +193,15 @@ class _Sink:
         out: Path,
         classes: Classes,
         values: Values,
-        class_pixels: Int64[np.ndarray, " class"],
     ) -> None:
         self._writers = writers
         self._beside = beside
         self._out = out
         self._classes = classes
         self._values: Values = values
-        self._class_pixels = class_pixels
 
     def __call__(self, rows: FinishedRows) -> None:
         target = rows.products["class"][0]
-        counts = np.bincount(target.ravel(), minlength=self._classes.ignore + 1)
-        self._class_pixels += counts[: len(self._classes)]
         with storage_errors(self._out):
             for name, writer in self._writers.items():
                 writer.write(self._encode(target) if name == "class" else rows.products[name])
