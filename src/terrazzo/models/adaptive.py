@@ -122,7 +122,7 @@ def refine(network: Adaptive[State], image: Float[torch.Tensor, "batch band y x"
 
 def refine_refilled(
     network: Adaptive[State],
-    images: Iterable[Float[torch.Tensor, "batch band y x"]],
+    images: Iterable[Float[torch.Tensor, "_ band y x"]],
     *,
     rule: HaltingRule,
     places: int,

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from terrazzo.models.adaptive import refine
+from terrazzo.models.adaptive import CellSteps, Freezing, Joining, refine, refine_refilled
+from terrazzo.models.architecture import ARCHITECTURES
 from terrazzo.models.backbones.stem import Stem
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.output import Steps
@@ -184,3 +185,105 @@ def test_selecting_takes_every_part_of_the_state_along():
         ]:
             assert torch.equal(part, whole[[4, 1]])
         assert (chosen.height, chosen.width) == (17, 22)
+
+
+@pytest.mark.parametrize("settings", [{}, {"pixel_act": True}])
+def test_joining_puts_states_together_in_order_whatever_steps_they_have_run(settings):
+    network = made(**settings)
+    with torch.no_grad():
+        older = network.step(network.freeze(network.step(network.start(pictures())), 0.5))
+        fresh = network.start(pictures()[:2])
+        joined = network.join(
+            [network.select(older, torch.tensor([5, 0])), fresh, network.select(older, torch.tensor([3]))]
+        )
+        assert len(joined.logits) == 5
+        for place, (state, tile) in enumerate([(older, 5), (older, 0), (fresh, 0), (fresh, 1), (older, 3)]):
+            alone, among = network.select(state, torch.tensor([tile])), network.select(joined, torch.tensor([place]))
+            for one, other in zip(
+                (*alone.given, *alone.moving, alone.logits, alone.change),
+                (*among.given, *among.moving, among.logits, among.change),
+                strict=True,
+            ):
+                assert torch.equal(one, other)
+            torch.testing.assert_close(network.step(among).logits, network.step(alone).logits)
+        if settings:
+            assert torch.equal(joined.frozen[[0, 1, 4]], older.frozen[[5, 0, 3]])
+            assert torch.equal(joined.skipped[[0, 1, 4]], older.skipped[[5, 0, 3]])
+            assert not joined.frozen[2:4].any()
+            assert not joined.skipped[2:4].any()
+        else:
+            assert joined.frozen is None
+            assert joined.skipped is None
+
+
+def test_parts_and_unions_of_a_batch_keep_the_layout_that_is_fast():
+    network = made().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        given = pictures().contiguous(memory_format=torch.channels_last)
+        fresh = network.start(given)
+        stepped = network.step(fresh)
+        for state in (network.select(stepped, torch.tensor([1, 2])), network.join([stepped, fresh])):
+            for one in (*state.given, *state.moving):
+                assert one.is_contiguous(memory_format=torch.channels_last)
+            assert state.logits.is_contiguous()
+
+
+def test_refilled_places_answer_as_tiles_do_alone():
+    network = made()
+    with torch.no_grad():
+        rule = mixed(network)
+        alone = refine(network, pictures(), rule=rule)
+        batches = [pictures()[:3], pictures()[3:5], pictures()[5:]]
+        found = list(refine_refilled(network, batches, rule=rule, places=2))
+    assert sorted(tile for one in found for tile in one.tiles) == list(range(6))
+    for one in found:
+        assert one.skipped is None
+        for tile, steps, logits in zip(one.tiles, one.steps, one.logits, strict=True):
+            assert steps == alone.steps[tile]
+            torch.testing.assert_close(logits, alone.logits[tile], rtol=1e-4, atol=1e-5)
+
+
+def test_refilled_cells_freeze_by_their_own_tiles_steps():
+    network = made(pixel_act=True)
+    rule = HaltingRule(threshold=0.5, first=2, last=4)
+    with torch.no_grad():
+        alone = refine(network, pictures(), rule=rule)
+        found = list(refine_refilled(network, [pictures()[:4], pictures()[4:]], rule=rule, places=3))
+    for one in found:
+        for tile, steps, logits in zip(one.tiles, one.steps, one.logits, strict=True):
+            assert steps == alone.steps[tile]
+            torch.testing.assert_close(logits, alone.logits[tile], rtol=1e-4, atol=1e-5)
+
+
+def test_a_threshold_for_each_tile_freezes_each_by_its_own():
+    network = made(pixel_act=True)
+    with torch.no_grad():
+        state = network.step(network.start(pictures()))
+        thresholds = torch.tensor([0.5, 2.0, 0.0, 0.5, 0.3, 2.0])
+        found = network.freeze(state, thresholds).frozen
+        for tile, threshold in enumerate(thresholds.tolist()):
+            assert torch.equal(found[tile], network.freeze(state, threshold).frozen[tile])
+
+
+def test_skipped_steps_are_counted_cell_by_cell():
+    network = made(pixel_act=True)
+    with torch.no_grad():
+        state = network.step(network.start(pictures()))
+        assert network.skipped_steps(state) is None
+        state = network.freeze(state, float(network.halting_logits(state).sigmoid().median()))
+        early = state.frozen
+        assert not network.skipped_steps(state).any()
+        state = network.freeze(network.step(state), 0.0)
+        state = network.step(state)
+        expected = early.to(torch.int16) + 1
+        pixels = expected.repeat_interleave(4, 1).repeat_interleave(4, 2)[:, :17, :22]
+        assert torch.equal(network.skipped_steps(state), pixels)
+        assert set(pixels.flatten().tolist()) == {1, 2}
+
+
+def test_refiners_can_join_and_know_the_steps_of_cells():
+    for name in ("trm", "trm_deepglobe"):
+        network = ARCHITECTURES.create(name).build(bands=1, classes=2)
+        assert isinstance(network, Joining)
+        assert isinstance(network, CellSteps)
+        assert isinstance(network, Freezing)
