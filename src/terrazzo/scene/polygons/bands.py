@@ -41,38 +41,35 @@ class BandRows:
     def __init__(self, width: int, *, pixels: int, limits: BandLimits) -> None:
         self._most_rows = min(max(pixels // width, 1), limits.rows)
         self._borders = limits.borders
-        self._waiting: list[Shaped[np.ndarray, "y x"]] = []
+        self._waiting: list[Shaped[np.ndarray, "_ x"]] = []
         self._rows = 0
 
-    def feed(self, rows: Shaped[np.ndarray, "y x"]) -> list[Shaped[np.ndarray, "y x"]]:
+    def feed(self, rows: Shaped[np.ndarray, "y x"]) -> list[Shaped[np.ndarray, "_ x"]]:
         """Take rows and return the bands that are complete."""
         self._waiting.append(rows)
         self._rows += len(rows)
-        return self._bands() if self._rows >= self._most_rows else []
+        return self._cut(least=self._most_rows)
 
-    def finish(self) -> list[Shaped[np.ndarray, "y x"]]:
+    def finish(self) -> list[Shaped[np.ndarray, "_ x"]]:
         """Return the remaining rows as bands."""
-        bands = self._bands() if self._rows else []
-        while self._rows:
-            bands.append(self._first_band(np.concatenate(self._waiting)))
-        return bands
+        return self._cut(least=1)
 
-    def _bands(self) -> list[Shaped[np.ndarray, "y x"]]:
+    def _cut(self, *, least: int) -> list[Shaped[np.ndarray, "_ x"]]:
+        """Cut off bands while there are so many rows: a band's end depends on no more than it could hold."""
+        bands: list[Shaped[np.ndarray, "_ x"]] = []
+        if self._rows < least:
+            return bands
         rows = np.concatenate(self._waiting)
-        bands = []
-        while len(rows) >= self._most_rows:
-            bands.append(self._first_band(rows))
-            rows = self._waiting[0]
+        while len(rows) >= least:
+            end = self._end(rows[: self._most_rows])
+            bands.append(rows[:end])
+            rows = rows[end:]
         self._waiting, self._rows = [rows], len(rows)
         return bands
 
-    def _first_band(self, rows: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "y x"]:
-        """Return the first band and keep the rest; its end depends on no more than the rows that it could hold."""
-        seen = rows[: self._most_rows]
-        borders = np.zeros(len(seen), dtype=np.int64)
-        borders += np.count_nonzero(seen[:, 1:] != seen[:, :-1], axis=1)
-        borders[1:] += np.count_nonzero(seen[1:] != seen[:-1], axis=1)
+    def _end(self, rows: Shaped[np.ndarray, "y x"]) -> int:
+        """Return how many rows make a band."""
+        borders = np.count_nonzero(rows[:, 1:] != rows[:, :-1], axis=1)
+        borders[1:] += np.count_nonzero(rows[1:] != rows[:-1], axis=1)
         fitting = int(np.searchsorted(np.cumsum(borders), self._borders, side="right"))
-        end = min(max(fitting, 1), len(seen))
-        self._waiting, self._rows = [rows[end:]], len(rows) - end
-        return rows[:end]
+        return max(fitting, 1)

@@ -64,13 +64,14 @@ class GroundAreas:
         first = int(y.min()) // step
         rows = np.arange(first, int(y.max()) // step + 2) * step
         columns = np.arange(self._grid.width // step + 2) * step
-        sums = _Sums(self._pixel_areas(rows, columns), step)
-        above = y // step - first
-        weight = (y % step) / step
-        upper = sums.until(above, end) - sums.until(above, begin)
-        lower = sums.until(above + 1, end) - sums.until(above + 1, begin)
-        # Zero times what is not known would not be known either.
-        return np.asarray(np.where(weight > 0, (1 - weight) * upper + weight * lower, upper))
+        nodes = self._pixel_areas(rows, columns)
+        unknown = np.isnan(nodes)
+        above, weight = y // step - first, (y % step) / step
+        found = _between(_Sums(np.where(unknown, 0.0, nodes), step), above, weight, begin, end)
+        if unknown.any():
+            # What lies beyond the projection would spoil the sums of all that is to its right.
+            found[_between(_Sums(unknown.astype(np.float64), step), above, weight, begin, end) > 0] = np.nan
+        return found
 
     def _fitting_step(self) -> int:
         """Halve the distance between nodes until pixels between them come out right, or every pixel is a node."""
@@ -134,6 +135,19 @@ class _Sums:
         node, more = np.divmod(column, self._step)
         partly = more * self._areas[row, node] + self._slopes[row, node] * (more * (more - 1) / 2)
         return np.asarray(self._before[row, node] + np.where(more > 0, partly, 0.0))
+
+
+def _between(
+    sums: _Sums,
+    above: Int[np.ndarray, " run"],
+    weight: Float64[np.ndarray, " run"],
+    begin: Int[np.ndarray, " run"],
+    end: Int[np.ndarray, " run"],
+) -> Float64[np.ndarray, " run"]:
+    """Return the sums of runs between two rows of nodes."""
+    upper = sums.until(above, end) - sums.until(above, begin)
+    lower = sums.until(above + 1, end) - sums.until(above + 1, begin)
+    return np.asarray((1 - weight) * upper + weight * lower)
 
 
 def _applied(

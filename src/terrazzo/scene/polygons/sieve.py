@@ -89,7 +89,7 @@ class Sieve:
         self.restless = False
         """Whether a further round may find something to join."""
 
-    def feed(self, rows: Rows) -> list[Rows]:
+    def feed(self, rows: Rows) -> list[Shaped[np.ndarray, "_ x"]]:
         """Take rows and return those that are decided."""
         self._waiting.append(rows)
         self._waiting_rows += len(rows)
@@ -97,7 +97,7 @@ class Sieve:
         # As many new rows as old ones at least, so that none is looked at too often.
         return self._advance(last=False) if self._waiting_rows >= max(self._band_rows, kept) else []
 
-    def finish(self) -> list[Rows]:
+    def finish(self) -> list[Shaped[np.ndarray, "_ x"]]:
         """Return the remaining rows."""
         return self._advance(last=True) if self._waiting_rows or self._kept is not None else []
 
