@@ -6,11 +6,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from terrazzo.errors import ConfigError
+from terrazzo.machine import MachineSettings
+from terrazzo.scene import PredictSettings, map_scene
 from terrazzo.scene.request import code_fingerprint, device_of
 from terrazzo.scene.strip_file import StripRecord
 from terrazzo.scene.workforce.inline import InlineWorkforce
@@ -159,6 +162,24 @@ def test_a_stop_finishes_what_is_under_way(tiny: Tiny, cluster: None) -> None:
     RayWorkforce(2).run(job, tiny.plan.strips, done=done, advance=lambda _windows: None, stop=stop)
     assert 1 <= len(records) <= len(tiny.plan.strips)
     assert len(list(job.folder.glob("*.strip"))) == len(records)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_map_has_the_same_bytes_whoever_computed_it(
+    cluster: None, make_bundle: Any, make_scene: Any, machine: MachineSettings, tmp_path: Path
+) -> None:
+    bundle, scene = make_bundle("probe_convolution", classes=4, settings={"depth": 2}), make_scene(shape=(150, 60))
+    asked = PredictSettings(strip_pixels=28, batch_size=3, layers=("confidence",), report=False)
+    maps = []
+    for executor, workers in (("local", 1), ("ray", 2)):
+        settings = asked.model_copy(update={"executor": executor, "workers": workers})
+        out = tmp_path / executor / "map.tif"
+        map_scene(bundle, scene, out, settings=settings, machine=machine)
+        maps.append([path.read_bytes() for path in sorted(out.parent.glob("*.tif"))])
+        assert not list(out.parent.glob(".*")), "nothing is left of the journal"
+    assert len(maps[0]) == 2
+    assert maps[0] == maps[1]
 
 
 @needs_ray
