@@ -1,11 +1,11 @@
 """One self-contained HTML page for a run folder: no script, no request, light and dark, any width."""
 
-from importlib.resources import files
 from pathlib import Path
 
 from terrazzo.report.contents import RunContents, read_run
 from terrazzo.report.data import data_section
-from terrazzo.report.html import Markup, join, tag
+from terrazzo.report.document import contents, document
+from terrazzo.report.html import Markup, tag
 from terrazzo.report.scores import scores_section
 from terrazzo.report.sections import (
     config_section,
@@ -21,8 +21,6 @@ from terrazzo.storage import write_text
 __all__ = ["PAGE_FILE", "render", "write_report"]
 
 PAGE_FILE = "report.html"
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""The browser itself refuses whatever would leave the page."""
 TITLES = ("Training", "Scores", "Data", "Maps", "Timing", "Environment", "Configuration")
 
 
@@ -46,17 +44,7 @@ def write_report(run_folder: Path) -> Path:
 
 def render(run: RunContents) -> str:
     """Return the page's HTML."""
-    style = Markup(files("terrazzo.report").joinpath("page.css").read_text(encoding="utf-8"))
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{run_name(run)} · Terrazzo"),
-        tag("style", style),
-    )
-    links = tag("nav", *(tag("a", title, href=f"#{title.lower()}") for title in TITLES), aria_label="Parts of the page")
+    links = contents(TITLES)
     problems = [tag("li", problem) for problem in run.problems]
     damaged = tag("ul", *problems, class_="warnings") if problems else Markup("")
     parts = [
@@ -71,7 +59,4 @@ def render(run: RunContents) -> str:
         environment_section(run),
         config_section(run),
     ]
-    body = tag("body", tag("main", *parts))
-    page = "<!doctype html>\n" + join([tag("html", head, body, lang="en")]) + "\n"
-    # Names of files may hold bytes that are no text; UTF-8 cannot write them.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return document(f"{run_name(run)} · Terrazzo", *parts)

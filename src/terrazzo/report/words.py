@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["ABSENT", "duration", "percent", "quantity", "score", "short"]
+__all__ = ["ABSENT", "area", "duration", "fine_percent", "percent", "quantity", "score", "short"]
 
 ABSENT = "absent"
 """Stands for a score of a class that a split does not hold."""
@@ -30,6 +30,21 @@ def percent(share: float | None) -> str:
     if 0.99 < share < 1:
         return ">99 %"
     return f"{100 * share:.0f} %"
+
+
+def fine_percent(share: float | None) -> str:
+    """Return a share of 0..1 in per cent with two digits that count, where small ones matter.
+
+    >>> fine_percent(0.2514), fine_percent(0.00123), fine_percent(0.0), fine_percent(1e-7), fine_percent(0.99999)
+    ('25 %', '0.12 %', '0 %', '<0.01 %', '>99.9 %')
+    """
+    if share is None or not math.isfinite(share) or share in {0, 1}:
+        return percent(share)
+    if 0 < share < 1e-4:
+        return "<0.01 %"
+    if 0.999 < share < 1:
+        return ">99.9 %"
+    return f"{100 * share:.1f} %" if share > 0.99 else f"{100 * share:.2g} %"
 
 
 def quantity(value: float | int | None) -> str:
@@ -69,3 +84,18 @@ def duration(seconds: float | int | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def area(hectares: float | None) -> str:
+    """Return an area in the unit that suits it.
+
+    >>> area(0.0356), area(12.34), area(250000.0), area(None)
+    ('356 m²', '12.3 ha', '2 500 km²', '–')
+    """
+    if hectares is None or not math.isfinite(hectares):
+        return "–"
+    for factor, unit, largest in ((10_000, "m²", 1.0), (1, "ha", 1000.0), (0.01, "km²", math.inf)):
+        if hectares < largest:
+            value = hectares * factor
+            return f"{quantity(value) if value >= 100 or value == 0 else f'{value:.3g}'} {unit}"
+    return "–"

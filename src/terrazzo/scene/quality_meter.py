@@ -1,6 +1,6 @@
 """What is learned of a map while its rows go out to the files: areas, confidence, steps, seams. Memory is O(width).
 
-Classes are counted over every pixel. The rest is read off rows in even distance, about two thousand of them, so that it
+Classes are counted over every pixel. The rest is read off rows in even distance, one to two thousand of them, so that it
 takes the same moment for a city and for a country.
 """
 
@@ -17,7 +17,7 @@ from terrazzo.scene.seam_energy import SeamMeter
 
 __all__ = ["QualityMeter"]
 
-ROWS_LOOKED_AT = 2048
+ROWS_LOOKED_AT = 1024
 COARSE_SIDE = 512
 """Pixels of the longer side of the small pictures."""
 MISSING = 255
