@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import rasterio
 import rasterio.shutil
 from affine import Affine
 from jaxtyping import Shaped
@@ -38,6 +39,9 @@ _LEVEL = 1
 
 _LEAST_BLOCK = 128
 """Side of the smallest blocks that GDAL's driver makes without a warning."""
+
+_LEAST_CACHE, _LARGEST_CACHE = 2**23, 2**26
+"""Bytes of decoded blocks that GDAL keeps while the copy is made and read back."""
 
 _SCRATCH_OPTIONS = {"compress": "zstd", "zstd_level": 1, "num_threads": "all_cpus"}
 
@@ -92,7 +96,7 @@ class CogWriter:
         Raises:
             StorageError: Rows are missing, or the file holds other values or lies in another order.
         """
-        with self._stack:
+        with self._stack, rasterio.Env(GDAL_CACHEMAX=self._cache_bytes()):
             self._pyramid.close()
             for image in self._images:
                 image.close()
@@ -109,6 +113,11 @@ class CogWriter:
         with self._stack:
             for image in self._images:
                 image.abandon()
+
+    def _cache_bytes(self) -> int:
+        """Return room for two rows of blocks: each block is read once, so that more would be held for nothing."""
+        rows = 2 * BLOCK * self._grid.width * self._layer.channels * self._layer.dtype.itemsize
+        return min(max(rows, _LEAST_CACHE), _LARGEST_CACHE)
 
     def _image(self, level: int, layer: Layer, grid: Grid, georeference: Georeference) -> GeoTiffWriter:
         image = GeoTiffWriter(self._scratch(level), layer, grid, georeference, options=_SCRATCH_OPTIONS)
