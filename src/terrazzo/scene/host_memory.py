@@ -1,5 +1,6 @@
 """How much memory this machine has left, and how much this process holds."""
 
+import ctypes
 import os
 import resource
 import sys
@@ -33,12 +34,20 @@ def free_memory() -> int:
 
 
 def resident_memory() -> int:
-    """Return the bytes of memory that this process holds."""
+    """Return the bytes of memory that this process holds; what is free again is given back to the system before."""
+    _give_back()
     if _PROCESS.is_file():
         return int(_PROCESS.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     # The most that it ever held: elsewhere the system tells no more. macOS counts bytes, others kibibytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _give_back() -> None:
+    """Have the allocator of glibc return what was freed, which it keeps otherwise; others have no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
