@@ -1,6 +1,7 @@
 """A strip's file: what was written is what is read, or an error."""
 
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,20 @@ def test_what_was_begun_can_be_abandoned(tmp_path: Path) -> None:
     writer.block("class", 0, np.zeros((1, 2, 3), np.uint8))
     writer.abandon()
     writer.abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_full_disk_nothing_is_left(tmp_path: Path) -> None:
+    writer = StripWriter(tmp_path, 0)
+    writer.block("class", 0, np.zeros((1, 20, 30), np.uint8))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.finish("key", StripFigures())
+        writer.abandon()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 

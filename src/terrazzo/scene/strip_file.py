@@ -4,6 +4,7 @@ The file itself says nothing: without its record in the journal it is not read, 
 it is what was written.
 """
 
+import contextlib
 import os
 import uuid
 import zlib
@@ -137,7 +138,9 @@ class StripWriter:
     def abandon(self) -> None:
         """Close and remove what was begun; nothing happens to a file that is finished."""
         if not self._file.closed:
-            self._file.close()
+            # On a full disk closing fails like the writing before it; what it would have written is not wanted.
+            with contextlib.suppress(OSError):
+                self._file.close()
             self.path.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -131,6 +132,21 @@ def test_a_failing_disk_says_what_is_finished(tiny: Tiny) -> None:
 def test_a_lost_worker_says_what_is_finished(tiny: Tiny) -> None:
     with pytest.raises(WorkerError, match=r"Strip 3: killed\. 1 of \d strips are finished"):
         finish(tiny, Scripted({1: fail(WorkerError("Strip 3: killed."))}))
+
+
+def test_a_limit_of_the_system_is_met(tiny: Tiny) -> None:
+    """Not made up: no file of this process may grow beyond a few bytes."""
+    journal = tiny.journal()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(SpaceError, match=r"File too large.*0 of \d strips are finished"):
+            finish(tiny, InlineWorkforce(), journal)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tiny.job.folder.glob("*.strip")) == []
+    finish(tiny, InlineWorkforce(), journal)
+    assert len(journal.records) == len(tiny.plan.strips)
 
 
 @pytest.mark.parametrize("error", [DataError("unreadable"), StorageError("ours"), ZeroDivisionError("a fault")])

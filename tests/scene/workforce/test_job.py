@@ -28,6 +28,16 @@ def test_a_job_is_plain_data(tiny: Tiny) -> None:
     assert SceneJob.model_validate_json(tiny.job.model_dump_json()) == tiny.job
 
 
+def test_a_job_means_the_same_files_in_another_folder(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    described = tiny.job.model_dump(mode="json") | {"bundle": "b.safetensors", "folder": "j", "plugins": ["p.py"]}
+    job = SceneJob.model_validate(described)
+    assert (job.bundle, job.folder, job.plugins) == (tmp_path / "b.safetensors", tmp_path / "j", (tmp_path / "p.py",))
+    assert job.backbone is None
+
+
 def test_an_opened_job_is_the_plan_of_the_header(make_tiny: Callable[..., Tiny]) -> None:
     tiny = make_tiny(strip_pixels=28)
     other = tiny.job.model_copy(
@@ -134,4 +144,3 @@ class TestFailingWrites:
             opened.compute(deal(), done=records.append, advance=lambda _windows: None, wait=lambda _seconds: None)
         assert dealt == [strip.number for strip in tiny.plan.strips]
         assert [record.strip for record in records] == dealt
-

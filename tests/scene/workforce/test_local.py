@@ -1,5 +1,6 @@
 """Several processes, some of which end before their time: the same bits, or an error that says why."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from terrazzo.errors import DataError, WorkerError
+from terrazzo.errors import DataError, SpaceError, StoppedError, WorkerError
 from terrazzo.scene.strip_file import StripRecord
+from terrazzo.scene.workforce.finishing import finish_strips
 from terrazzo.scene.workforce.inline import InlineWorkforce
 from terrazzo.scene.workforce.job import SceneJob
 from terrazzo.scene.workforce.local import LocalWorkforce
@@ -161,6 +163,60 @@ def test_a_stop_finishes_what_is_under_way(tiny: Tiny) -> None:
     LocalWorkforce(2).run(tiny.job, tiny.plan.strips, done=done, advance=lambda _windows: None, stop=stop)
     assert 1 <= len(records) < len(tiny.plan.strips)
     assert len(list(tiny.job.folder.glob("*.strip"))) == len(records)
+
+
+def test_an_interrupt_stops_and_the_same_command_goes_on(
+    tiny: Tiny, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C in a terminal does, the signal reaches the workers too."""
+    journal = tiny.journal()
+    signals = [signal.SIGINT]
+
+    def interrupt(_windows: int) -> None:
+        if len(journal.records) == 1 and signals:
+            for child in multiprocessing.active_children():
+                os.kill(int(child.pid or 0), signal.SIGINT)
+            os.kill(os.getpid(), signals.pop())
+
+    def finish() -> None:
+        finish_strips(
+            LocalWorkforce(2), tiny.job, journal, tiny.plan.strips, advance=interrupt, note=lambda _line: None
+        )
+
+    with pytest.raises(StoppedError, match=rf"\d of {len(tiny.plan.strips)} strips are finished"):
+        finish()
+    assert 1 <= len(journal.records) < len(tiny.plan.strips)
+    assert not multiprocessing.active_children()
+    finish()
+    assert tiny.pixels(journal.records) == expected
+
+
+def test_a_full_disk_of_a_worker_is_named(tiny: Tiny, make_plugin: Plugin) -> None:
+    code = """
+        import errno
+        from terrazzo.scene.strip_file import StripWriter
+
+        block = StripWriter.block
+
+        def full(self, *arguments):
+            if self._strip >= 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            block(self, *arguments)
+
+        StripWriter.block = full
+    """
+    journal = tiny.journal()
+    with pytest.raises(SpaceError, match=r"No space left on device.*of \d strips are finished"):
+        finish_strips(
+            LocalWorkforce(2),
+            with_plugin(tiny, make_plugin("full", code)),
+            journal,
+            tiny.plan.strips,
+            advance=lambda _windows: None,
+            note=lambda _line: None,
+        )
+    assert set(journal.records) <= {0, 1}
+    assert not multiprocessing.active_children()
 
 
 COORDINATOR = """

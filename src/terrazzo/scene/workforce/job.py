@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import rasterio
+from pydantic import AfterValidator
 
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import TerrazzoError
@@ -30,14 +32,18 @@ from terrazzo.scene.workforce.kept import KeptNetwork
 __all__ = ["OpenJob", "SceneJob", "loaded_plugins", "open_job"]
 
 
+# Workers may stand in another folder than whoever describes the job.
+_AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+
+
 class SceneJob(Record):
     """All that computing strips of a scene takes; goes to workers as JSON."""
 
-    bundle: Path
+    bundle: _AbsolutePath
     """The bundle's file."""
-    backbone: Path | None = None
+    backbone: _AbsolutePath | None = None
     """Weights of the frozen backbone, where the bundle leans on one."""
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[_AbsolutePath, ...] = ()
     """Python files that register what the bundle names."""
     scene: SceneEntry
     """The scene: what it is read from."""
@@ -47,7 +53,7 @@ class SceneJob(Record):
     """What it is computed on; device, precision and threads are the header's."""
     header: Header
     """What was asked and decided."""
-    folder: Path
+    folder: _AbsolutePath
     """The journal's folder, where strips are written."""
 
 

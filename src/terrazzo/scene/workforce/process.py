@@ -23,7 +23,6 @@ __all__ = ["Link", "Messages", "compute", "serve"]
 
 
 @runtime_checkable
-@runtime_checkable
 class Messages(Protocol):
     """A way to the coordinator: bytes there and back."""
 
