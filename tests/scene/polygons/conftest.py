@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shapely
 from affine import Affine
 from rasterio.crs import CRS
 from scipy.ndimage import gaussian_filter
@@ -27,11 +26,6 @@ class Found:
     pixels: np.ndarray
     square_metres: np.ndarray
     spilled_points: int
-
-
-def small_limits(rows: int, **changes: int) -> BandLimits:
-    """Return limits of so many rows a band, and next to no memory."""
-    return BandLimits(**{"rows": rows, "memory_points": 7, "parts": 3, **changes})
 
 
 @pytest.fixture
@@ -84,34 +78,3 @@ def smooth_map() -> Callable[..., np.ndarray]:
         return values
 
     return make
-
-
-def spiral(side: int) -> np.ndarray:
-    """Return an arm of 1 that winds inwards, one pixel wide, and one of 0 between."""
-    values = np.zeros((side, side), dtype=np.uint8)
-    top, left, bottom, right = 0, 0, side - 1, side - 1
-    y, x = 0, 0
-    while top <= bottom and left <= right:
-        values[top, min(x, left) : right + 1] = 1
-        values[top : bottom + 1, right] = 1
-        values[bottom, left : right + 1] = 1
-        values[min(top + 2, bottom) : bottom + 1, left] = 1
-        y, x = top + 2, left
-        values[min(y, bottom), x : min(x + 2, right) + 1] = 1
-        top, left, bottom, right = top + 2, left + 2, bottom - 2, right - 2
-    return values
-
-
-def comb(height: int, width: int) -> np.ndarray:
-    """Return ragged teeth that hang from one row and reach down the whole map."""
-    values = np.zeros((height, width), dtype=np.uint8)
-    values[0] = 1
-    for y in range(1, height):
-        values[y, (y // 2) % 2 :: 4] = 1
-        values[y, 1 + (y // 2) % 2 :: 4] = 1
-    return values
-
-
-def parts_of(geometries: np.ndarray) -> list[bytes]:
-    """Return all bytes of geometries."""
-    return list(shapely.to_wkb(geometries))

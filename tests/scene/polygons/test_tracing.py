@@ -46,12 +46,21 @@ def test_dropped_corners_leave_points_out_and_areas_alone() -> None:
 
 
 def test_a_crossing_of_two_open_areas_is_left_undecided() -> None:
-    # Both areas of 1 may join further down, both of 0 are one already by the frame.
-    pieces = pieces_of([[1, 2, 0], [1, 0, 2], [1, 0, 1]], wanted=(1,))
-    assert (pieces.start != NO_JOIN).any()
-    crossing = pieces_of([[2, 1, 0], [2, 0, 1], [2, 0, 1]], wanted=(0, 1))
-    undecided = crossing.end[(crossing.end & 2).astype(bool) & (crossing.end != NO_JOIN)]
-    # One area of 0 is complete: its ring turns. Both pixels of 1 may be one area only through rows above: they are not.
-    assert len(undecided) == 0
-    open_below = pieces_of([[1, 0], [0, 1]], wanted=(0, 1))
-    assert len(open_below.start) > 0
+    # Both areas of 1 may become one further down; they meet crosswise between the rows.
+    pieces = pieces_of([[1, 1, 0, 0], [1, 2, 1, 0]], wanted=(1,))
+    ends = set(pieces.end[(pieces.end & 2).astype(bool) & (pieces.end != NO_JOIN)].tolist())
+    starts = set(pieces.start[(pieces.start & 2).astype(bool) & (pieces.start != NO_JOIN)].tolist())
+    assert starts == ends
+    assert len(ends) == 2
+    assert min(ends) ^ 1 == max(ends)
+
+
+def test_a_crossing_is_decided_where_an_area_is_complete_or_both_are_one() -> None:
+    complete = pieces_of([[0, 0, 0], [1, 0, 0], [0, 1, 0]], wanted=(1,))
+    assert sorted(complete.signed[complete.start == NO_JOIN].tolist()) == [1]
+    one = pieces_of([[1, 1, 1], [1, 0, 1], [1, 1, 0]], wanted=(1,))
+    # The hole is a ring of its own, the border around it crosses to the other side of the corner.
+    assert one.signed[one.start == NO_JOIN].tolist() == [-1]
+    for pieces in (complete, one):
+        joins = pieces.end[pieces.end != NO_JOIN]
+        assert not (joins & 2).any()
