@@ -67,7 +67,7 @@ def atomic_path(goal: Path) -> Iterator[Path]:
         except OSError as error:
             if is_full(error):
                 raise SpaceError(
-                    f"{goal} cannot be written: {os.strerror(error.errno)}; free some room or choose another disk."
+                    f"{goal} cannot be written: {os.strerror(error.errno or errno.ENOSPC)}; free some room or choose another disk."
                 ) from error
             raise
         if not temporary.exists():

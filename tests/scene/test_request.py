@@ -26,7 +26,7 @@ def test_the_code_has_one_fingerprint() -> None:
 
 def test_changed_code_is_another_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "__init__.py").write_text("a = 1\n")
-    monkeypatch.setattr(request.terrazzo, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(request, "PACKAGE", tmp_path)
     before = code_fingerprint.__wrapped__()
     (tmp_path / "__init__.py").write_text("a = 2\n")
     assert code_fingerprint.__wrapped__() != before

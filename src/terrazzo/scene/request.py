@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-import terrazzo
 from terrazzo.bundle import Bundle
 from terrazzo.scene.header import Request
 from terrazzo.scene.inputs.entry import SceneEntry
@@ -25,6 +24,9 @@ WITHOUT_TRACE = frozenset(
     }
 )  # fmt: skip
 """Settings that leave no trace in a strip: where maps go, who computes, and what is made of finished strips."""
+
+PACKAGE = Path(__file__).parents[1]
+"""Where this package's own source lies."""
 
 PACKAGES = ("torch", "numpy", "rasterio")
 """Packages whose version may change bits, besides those that the network is built from."""
@@ -55,9 +57,8 @@ def request_of(
 def code_fingerprint() -> str:
     """Return a SHA-256 of this package's own source and of the packages that decide the bits."""
     digest = hashlib.sha256()
-    folder = Path(terrazzo.__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(str(path.relative_to(folder)).encode())
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(str(path.relative_to(PACKAGE)).encode())
         digest.update(path.read_bytes())
     for name in PACKAGES:
         digest.update(f"{name} {version(name)}".encode())

@@ -8,21 +8,11 @@ from torch.nn.functional import interpolate
 
 from terrazzo.data.augment.geometry import Resize, symmetry
 from terrazzo.data.augment.sampling import resized_image
-from terrazzo.scene.settings import PredictSettings, View
+from terrazzo.data.features.names import VIEWS, View
+from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["Sight", "sights_of"]
 
-# Of `symmetry`: quarter turns anticlockwise, and the same followed by a swap of left and right.
-_ELEMENTS: dict[View, int] = {
-    "identity": 0,
-    "rot90": 1,
-    "rot180": 2,
-    "rot270": 3,
-    "hflip": 4,
-    "transverse": 5,
-    "vflip": 6,
-    "transpose": 7,
-}
 _BACK: dict[int, int] = {1: 3, 3: 1}
 
 
@@ -50,6 +40,15 @@ class Sight:
             height, width = self.resize.height, self.resize.width
         return max(round(height * self.scale), 1), max(round(width * self.scale), 1)
 
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns that the network sees of a window.
+
+        >>> Sight("rot90", scale=0.5).seen_size(8, 12)
+        (6, 4)
+        """
+        rows, columns = self.size(height, width)
+        return (columns, rows) if VIEWS[self.view] % 2 else (rows, columns)
+
     def see(
         self, image: Float[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
     ) -> Float[torch.Tensor, "batch band _y _x"]:
@@ -62,7 +61,7 @@ class Sight:
         size = self.size(*image.shape[-2:])
         if size != tuple(image.shape[-2:]):
             image, _ = resized_image(image, valid, size)
-        return image if self.view == "identity" else symmetry(image, _ELEMENTS[self.view])
+        return image if self.view == "identity" else symmetry(image, VIEWS[self.view])
 
     def back(
         self, answer: Float[torch.Tensor, "batch channel _y _x"], size: tuple[int, int], *, exact: bool = False
@@ -74,7 +73,7 @@ class Sight:
             size: Height and width of the window.
             exact: Whether pixels keep values that were answered (the nearest) instead of bilinear ones.
         """
-        element = _ELEMENTS[self.view]
+        element = VIEWS[self.view]
         if element:
             answer = symmetry(answer, _BACK.get(element, element))
         if tuple(answer.shape[-2:]) == size:
