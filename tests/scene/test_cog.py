@@ -23,7 +23,7 @@ from terrazzo.scene.cog_structure import read_directories
 from terrazzo.scene.layer import NOWHERE, Georeference, Layer, LegendEntry, read_georeference
 from terrazzo.scene.overviews import halved_by_mean, halved_by_mode
 from terrazzo.scene.writer import open_writer
-from terrazzo.storage import sweep
+from terrazzo.storage import atomic_path, sweep
 
 LEGEND = (LegendEntry(0, "a", (9, 8, 7)), LegendEntry(1, "b", (1, 2, 3)))
 BYTE = np.dtype(np.uint8)
@@ -189,6 +189,20 @@ def test_odd_shapes(shape: tuple[int, int], tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.read(), pixels)
     last = read_directories(path)[-1]
     assert max(last.height, last.width) <= 512
+
+
+@pytest.mark.parametrize("name", ["a&<b>.tif", "x:y.tif", "zip+a, b?c#1.tif", "a%20'b\".tif", "]]>é\u4e2d.tif"])
+@pytest.mark.parametrize("inside", [".", "sub & folder?"])
+def test_odd_names(name: str, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(inside) / name
+    path.parent.mkdir(exist_ok=True)
+    pixels = noise(1, 600, 20)
+    with atomic_path(path) as temporary:
+        written(temporary, CLASSES, pixels)
+    assert [entry.name for entry in path.parent.iterdir() if entry.is_file()] == [name]
+    with rasterio.MemoryFile(path.read_bytes()) as memory, memory.open() as file:
+        np.testing.assert_array_equal(file.read(), pixels)
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:

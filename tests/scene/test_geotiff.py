@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
 
@@ -93,6 +94,19 @@ def test_sensor_models_are_kept(tmp_path: Path) -> None:
     assert found.present
     assert found.rpcs is not None
     assert (found.rpcs.line_off, found.rpcs.samp_scale) == (2, 2)
+
+
+def test_a_transform_goes_before_control_points(tmp_path: Path) -> None:
+    points = tuple(GroundControlPoint(row, column, column, row, 0) for row in (0, 4) for column in (0, 4))
+    where = Georeference(points, CRS.from_epsg(4326), None, present=True)
+    for place, count in ((grid(4, 4), 0), (Grid(None, Affine.identity(), 4, 4), 4)):
+        path = tmp_path / f"{count}.tif"
+        writer = GeoTiffWriter(path, LAYER, place, where, options=DEFLATE)
+        writer.write(np.zeros((1, 4, 4), dtype=np.uint8))
+        writer.complete()
+        with rasterio.open(path) as file:
+            assert len(file.gcps[0]) == count
+            assert (file.transform, file.crs) == (place.transform, place.crs)
 
 
 def test_scale_and_description_are_kept(tmp_path: Path) -> None:

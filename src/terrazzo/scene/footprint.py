@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from affine import Affine
 from jaxtyping import Float64
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
@@ -85,19 +86,20 @@ def _outline(grid: Grid, georeference: Georeference) -> Ring | None:
     steps = np.arange(_POINTS_AN_EDGE) / _POINTS_AN_EDGE
     rows = np.concatenate([0 * steps, steps, 0 * steps + 1, 1 - steps, [0]]) * grid.height
     columns = np.concatenate([steps, 0 * steps + 1, 1 - steps, 0 * steps, [0]]) * grid.width
-    if grid.crs is not None:
-        a, b, c, d, e, f = tuple(grid.transform)[:6]
-        return _in_degrees(grid.crs, a * columns + b * rows + c, d * columns + e * rows + f)
-    if georeference.gcps and georeference.gcps_crs is not None:
+    bare = grid.transform == Affine.identity()
+    if bare and georeference.gcps and georeference.gcps_crs is not None:
         with GCPTransformer(list(georeference.gcps)) as by_points:
             xs, ys = by_points.xy(rows, columns, offset="ul")
         return _in_degrees(georeference.gcps_crs, np.asarray(xs), np.asarray(ys))
-    if georeference.rpcs is not None:
+    if bare and georeference.rpcs is not None:
         height = georeference.rpcs.height_off
         with RPCTransformer(georeference.rpcs) as by_sensor:
             xs, ys = by_sensor.xy(rows, columns, zs=np.full(len(rows), height), offset="ul")
         return np.column_stack([np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)])
-    return None
+    if grid.crs is None:
+        return None
+    a, b, c, d, e, f = tuple(grid.transform)[:6]
+    return _in_degrees(grid.crs, a * columns + b * rows + c, d * columns + e * rows + f)
 
 
 def _in_degrees(crs: CRS, xs: Float64[np.ndarray, " point"], ys: Float64[np.ndarray, " point"]) -> Ring | None:

@@ -159,7 +159,8 @@ def _profile(layer: Layer, grid: Grid, georeference: Georeference) -> dict[str, 
         profile |= {"photometric": "RGB", "alpha": "unassociated"}
     elif layer.palette is not None:
         profile |= {"photometric": "palette"}
-    if georeference.gcps:
+    if georeference.gcps and grid.transform == Affine.identity():
+        # A TIFF holds points or a transform, and the transform is exact.
         profile |= {"gcps": list(georeference.gcps), "crs": georeference.gcps_crs}
     else:
         if grid.crs is not None:
