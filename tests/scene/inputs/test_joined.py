@@ -31,6 +31,16 @@ def test_bands_are_joined_by_name(write_raster: Write) -> None:
     assert [set(np.unique(plane)) for plane in found.values] == [{1}, {2}]
 
 
+def test_what_is_resampled_is_said(write_raster: Write) -> None:
+    first = entry(write_raster("1.tif", PIXELS))
+    beside = entry(write_raster("2.tif", PIXELS, x=500_004))
+    between = entry(write_raster("3.tif", PIXELS, x=500_002.5))
+    assert joined([first, beside], order="first", name="m").notes == ()
+    (note,) = joined([first, beside, between], order="first", name="m").notes
+    assert note.startswith("1 of the 3 scenes of the mosaic lie on another grid than")
+    assert note.endswith("3.tif.")
+
+
 def test_one_scene_stays_as_it_is(write_raster: Write) -> None:
     only = entry(write_raster("1.tif", PIXELS))
     assert joined([only], order="last", name="m") == only.model_copy(update={"name": "m"})

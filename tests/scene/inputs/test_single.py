@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from PIL import Image
 
 from terrazzo.errors import DataError
@@ -84,6 +85,28 @@ def test_what_is_missing_or_no_raster(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("nothing")
     with pytest.raises(DataError, match=r"a\.tif cannot be read"):
         file_entry(str(tmp_path / "a.tif"), whole=True)
+
+
+def test_a_file_that_only_holds_others(tmp_path: Path, noise: Noise) -> None:
+    container = tmp_path / "c.gpkg"
+    frame = {"driver": "GPKG", "count": 1, "height": 8, "width": 8, "dtype": "uint8", "crs": "EPSG:32632"}
+    for number, name in enumerate(("red", "nir")):
+        more = {"APPEND_SUBDATASET": "YES"} if number else {}
+        with rasterio.open(
+            container,
+            "w",
+            RASTER_TABLE=name,
+            transform=Affine(1, 0, 5e5, 0, -1, 5e6),
+            TILE_FORMAT="PNG",
+            **frame,
+            **more,
+        ) as file:
+            file.write(noise(1, 8, 8))
+    with pytest.raises(
+        DataError, match=r"c\.gpkg is no raster by itself: it holds 2 others; name one, such as GPKG:.*red"
+    ):
+        file_entry(str(container), whole=True)
+    assert file_entry(f"GPKG:{container}:red", whole=True).grid.shape == (8, 8)
 
 
 def test_a_file_on_a_web_server(serve: Callable[[Path], str], write_raster: Write, noise: Noise) -> None:

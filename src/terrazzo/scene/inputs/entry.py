@@ -71,6 +71,8 @@ class SceneEntry(Record):
     """Vector file outside of whose polygons nothing is mapped."""
     own_grid: bool = True
     """Whether its grid is that of its one file, so that all that the file says of its place holds for the map."""
+    notes: tuple[str, ...] = ()
+    """Sentences that a user should read, such as files that are resampled."""
 
     @property
     def grid(self) -> Grid:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
+from terrazzo.geo.grid import Grid, Window
 from terrazzo.scene.inputs.entry import SceneEntry, SceneGrid
 from terrazzo.scene.inputs.mosaic import Order
 from terrazzo.scene.inputs.placing import grid_around
@@ -44,7 +45,24 @@ def joined(entries: Sequence[SceneEntry], *, order: Order, name: str) -> SceneEn
         parts=tuple(parts),
         order=order,
         own_grid=False,
+        notes=(*(note for entry in entries for note in entry.notes), *_resampled(entries, grid, windows)),
     )
+
+
+def _resampled(entries: Sequence[SceneEntry], grid: Grid, windows: Sequence[Window]) -> tuple[str, ...]:
+    """Say which scenes do not lie on the first one's pixels."""
+    others = [
+        entry.path
+        for entry, window in zip(entries, windows, strict=True)
+        if not grid.window(window).same_pixels(entry.grid)
+    ]
+    if not others:
+        return ()
+    note = (
+        f"{len(others)} of the {len(entries)} scenes of the mosaic lie on another grid than {entries[0].path} and are "
+        f"resampled onto its pixels, such as {others[0]}."
+    )
+    return (note,)
 
 
 def _offered(entries: Sequence[SceneEntry]) -> Bands:

@@ -1,6 +1,7 @@
 """From what a user names to scenes that can be mapped."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from terrazzo.bundle import Bundle
@@ -15,6 +16,9 @@ from terrazzo.scene.inputs.stacked import band_entries, safe_entries
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["find_entries", "scene_entry"]
+
+# Headers that are read at once.
+_AT_ONCE = 8
 
 
 def find_entries(inputs: Sequence[str | Path], settings: PredictSettings, bundle: Bundle) -> list[SceneEntry]:
@@ -31,7 +35,7 @@ def find_entries(inputs: Sequence[str | Path], settings: PredictSettings, bundle
         DataError: An input names nothing, or a scene cannot be read or joined.
         ContractError: A scene lies outside the area, or its pixels are refused for their size.
     """
-    entries = [entry for named in named_scenes(inputs) for entry in _entries(named, settings, bundle)]
+    entries = _all_entries(named_scenes(inputs), settings, bundle)
     if settings.mosaic != "no":
         entries = [joined(entries, order=settings.mosaic, name=_mosaic_name(inputs, entries))]
     return [_prepared(entry, settings, bundle) for entry in entries]
@@ -57,6 +61,16 @@ def scene_entry(path: str, settings: PredictSettings, bundle: Bundle) -> SceneEn
             "name one, or set predict.mosaic to first or last to map them as one."
         )
     return found[0]
+
+
+def _all_entries(named: Sequence[Named], settings: PredictSettings, bundle: Bundle) -> list[SceneEntry]:
+    """Read the headers of all scenes, several at once: one at an address takes a second, and a mosaic has thousands."""
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="terrazzo-headers")
+    try:
+        lists = list(pool.map(lambda one: _entries(one, settings, bundle), named))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [entry for entries in lists for entry in entries]
 
 
 def _entries(named: Named, settings: PredictSettings, bundle: Bundle) -> list[SceneEntry]:

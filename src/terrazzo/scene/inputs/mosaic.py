@@ -18,8 +18,8 @@ __all__ = ["MOST_OPEN", "OpenMosaic", "Order"]
 Order = Literal["first", "last"]
 """Which of the pictures that cover a pixel is seen, in the order in which they were given."""
 
-MOST_OPEN = 16
-"""Pictures that stay open at once."""
+MOST_OPEN = 64
+"""Files that stay open at once; each reader of a scene has its own."""
 
 
 class OpenMosaic:
@@ -109,12 +109,15 @@ class OpenMosaic:
         found: list[int] = np.flatnonzero(down & across).tolist()
         return found
 
+    def _files_open(self) -> int:
+        return sum(len(self._parts[number].files) for number in self._open)
+
     def _part(self, number: int) -> OpenPart:
         """Return a picture, opened; the one that was not needed for longest is closed."""
         if number not in self._open:
             part = self._parts[number]
             self._open[number] = OpenPart(part, self.grid, path=part.files[0])
-            while len(self._open) > MOST_OPEN:
+            while len(self._open) > 1 and self._files_open() > MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
         return self._open[number]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from terrazzo.data.catalog import BandPlace
 from terrazzo.errors import DataError
@@ -13,6 +13,7 @@ from terrazzo.geo.raster import RasterFile
 from terrazzo.scene.inputs.addresses import as_shown, bare_name, is_remote, remote_access
 from terrazzo.scene.inputs.damage import truncation
 from terrazzo.scene.inputs.entry import SceneEntry, SceneGrid
+from terrazzo.scene.inputs.naming import SUFFIXES
 from terrazzo.scene.inputs.part import ScenePart
 
 __all__ = ["address_entry", "file_entry"]
@@ -56,6 +57,8 @@ def address_entry(file: str) -> SceneEntry:
 
 
 def _entry(file: str, *, name: str, path: str) -> SceneEntry:
+    if Path(file).suffix.lower() not in SUFFIXES:
+        _require_raster(file, path)
     with RasterFile(file) as opened:
         if opened.colormap is not None:
             raise DataError(f"{path} is a palette image: its values are no measurements; convert it to RGB.")
@@ -65,6 +68,18 @@ def _entry(file: str, *, name: str, path: str) -> SceneEntry:
     places = tuple(BandPlace(band.name, 0, number) for number, band in enumerate(bands))
     part = ScenePart(files=(file,), bands=bands, places=places, window=grid.whole)
     return SceneEntry(name=name, path=path, frame=SceneGrid.of(grid), bands=bands, parts=(part,))
+
+
+def _require_raster(file: str, path: str) -> None:
+    """Refuse a file that only holds others, such as a NetCDF file of several variables."""
+    try:
+        with without_warnings(NotGeoreferencedWarning), rasterio.open(file) as source:
+            count, inside = source.count, source.subdatasets
+    except RasterioError as error:
+        raise DataError(f"{path} cannot be read as a raster: {error}.") from error
+    if not count:
+        held = f"it holds {len(inside)} others; name one, such as {inside[0]}" if inside else "it holds none"
+        raise DataError(f"{path} is no raster by itself: {held}.")
 
 
 def _require_upright(opened: RasterFile, file: str, path: str) -> None:
