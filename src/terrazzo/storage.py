@@ -66,8 +66,9 @@ def atomic_path(goal: Path) -> Iterator[Path]:
             yield temporary
         except OSError as error:
             if is_full(error):
+                reason = os.strerror(error.errno or errno.ENOSPC)
                 raise SpaceError(
-                    f"{goal} cannot be written: {os.strerror(error.errno or errno.ENOSPC)}; free some room or choose another disk."
+                    f"{goal} cannot be written: {reason}; free some room or choose another disk."
                 ) from error
             raise
         if not temporary.exists():
