@@ -11,6 +11,13 @@ import numpy as np
 import pytest
 
 from terrazzo.data.pictures.picture import write_png
+from terrazzo.scene.coarse import CoarseRaster
+from terrazzo.scene.disagreement import Disagreement, WorstPlace
+from terrazzo.scene.drift import BandDrift, DriftReport
+from terrazzo.scene.header import Decisions
+from terrazzo.scene.quality import ClassQuality, ConfidenceQuality, SceneQuality, SeamQuality, StepsQuality
+from terrazzo.scene.seam_energy import SeamEnergy, SeamProfile
+from terrazzo.scene.summary import SceneSummary
 
 MakeRun = Callable[..., Path]
 
@@ -233,3 +240,90 @@ def parse() -> Callable[[str], Page]:
         return page
 
     return parsed
+
+
+def coarse(high: float) -> CoarseRaster:
+    values = np.linspace(0, high, 12).reshape(3, 4)
+    values[0, 0] = np.nan
+    return CoarseRaster.of(values)
+
+
+def scene_quality(**changes: object) -> SceneQuality:
+    profile = SeamProfile(offsets=(-1, 0, 1), values=(0.1, 0.3, None))
+    parts = {
+        "height": 3000,
+        "width": 4000,
+        "window": (512, 512),
+        "fade": 64,
+        "classes": (
+            ClassQuality(name="wood", colour=(0, 200, 0), pixels=900, share=0.9, hectares=0.0225, confidence=0.81),
+            ClassQuality(name="water", colour=(0, 0, 200), pixels=100, share=0.1, hectares=2500.0, confidence=None),
+        ),
+        "nodata_share": 0.25,
+        "looked_at": 123_456,
+        "confidence": ConfidenceQuality(mean=0.77, histogram=(1, 2, 3, 4), map=coarse(1.0)),
+        "steps": StepsQuality(mean=2.25, histogram=((2.0, 30), (3.5, 10)), map=coarse(4.0)),
+        "seams": SeamQuality(
+            classes=SeamEnergy(inside=0.03, outside=0.02),
+            class_profile=profile,
+            confidence=SeamEnergy(inside=0.04, outside=0.04),
+            confidence_profile=profile,
+        ),
+        "disagreement": Disagreement(
+            differing=50,
+            compared=1000,
+            map=coarse(0.5),
+            windows_a_cell=2,
+            worst=(WorstPlace(side="left", y=77, x=1234, place=(500_123.5, 4_000_000.0), share=0.42, compared=640),),
+        ),
+        "drift": DriftReport(
+            bands=(BandDrift(band="red", found=tuple(range(9)), trained=tuple(range(10, 19)), drift=1.75),),
+            pixels=5000,
+            warning="red lies elsewhere",
+        ),
+    }
+    return SceneQuality(**{**parts, **changes})
+
+
+def scene_summary(**changes: object) -> SceneSummary:
+    parts = {
+        "scene": "in/scène.tif",
+        "out": Path("maps/scène.tif"),
+        "layers": {},
+        "height": 3000,
+        "width": 4000,
+        "windows": 63,
+        "skipped_windows": 4,
+        "strips": 5,
+        "resumed_strips": 2,
+        "class_pixels": (900, 100),
+        "valid_share": 0.75,
+        "mean_steps": 2.5,
+        "unreadable": ((1, 2, 512, 256, "block is damaged"),),
+        "decisions": Decisions(
+            device="cpu",
+            precision="bfloat16",
+            compiled=False,
+            threads=1,
+            batch_size=4,
+            group_size=8,
+            strip_pixels=2048,
+        ),
+        "seconds": 75.0,
+        "stage_seconds": {"probe": 5.0, "compute": 60.0, "write": 10.0, "polygons": 0.5},
+        "busy_share": 0.93,
+        "warnings": ("pixels of 0.5 m",),
+    }
+    return SceneSummary(**{**parts, **changes})
+
+
+@pytest.fixture
+def quality() -> Callable[..., SceneQuality]:
+    """Make a map's quality with a figure of every kind."""
+    return scene_quality
+
+
+@pytest.fixture
+def summary() -> Callable[..., SceneSummary]:
+    """Make what mapping a scene came to."""
+    return scene_summary
