@@ -3,10 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import rasterio
 
 from terrazzo.bundle import Bundle
+from terrazzo.errors import BundleError
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products
@@ -47,8 +49,7 @@ def choose_workforce(
     decisions = job.header.decisions
     workers = count_workers(job.settings, decisions)
     if job.settings.executor == "ray" or workers > 1:
-        if not job.bundle.is_file():
-            bundle.save(job.bundle)
+        _keep_bundle(bundle, job.bundle)
         if job.settings.executor == "ray":
             from terrazzo.scene.workforce.ray import RayWorkforce
 
@@ -73,3 +74,11 @@ def choose_workforce(
                 retries=job.settings.retries,
             )
         )
+
+
+def _keep_bundle(bundle: Bundle, path: Path) -> None:
+    """Write a bundle where workers find it, unless an earlier start has and the file is still whole."""
+    with contextlib.suppress(BundleError):
+        if Bundle.load(path, backbone=bundle.backbone_path).fingerprint == bundle.fingerprint:
+            return
+    bundle.save(path)
