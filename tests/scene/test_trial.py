@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_memory_is_measured_with_what_kernels_use(make_trial: Callable[..., Tria
 
 def test_views_and_scales_count_in_the_rate(make_trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0.0, 1.0)
-    monkeypatch.setattr(trial_module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(trial_module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     plain = make_trial()
     lanes = plain.lanes
     assert plain.rate(4) == pytest.approx(4 * lanes)

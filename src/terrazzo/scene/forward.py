@@ -1,7 +1,5 @@
 """The network on groups of windows: device, precision, views, steps, resize and margin; always the same bits."""
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
@@ -12,6 +10,7 @@ from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
 from terrazzo.models.adaptive import Settled, refine_refilled
 from terrazzo.models.architecture import Adaptive, Network
+from terrazzo.scene.device_work import DeviceMeter, uploaded
 from terrazzo.scene.exhaustion import memory_errors
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.network import prepared_network
@@ -59,7 +58,7 @@ class WindowForward:
         lanes: int = 1,
         network: Network | None = None,
     ) -> None:
-        self.device = torch.device(decisions.device)
+        self.device = _own_device(decisions.device)
         self.lanes = lanes
         self.classes = len(bundle.classes)
         self.rule = stepping_rule(bundle, settings)
@@ -68,7 +67,7 @@ class WindowForward:
         self._products = products
         self._margin = margin
         self._sights = sights_of(settings, bundle.resize)
-        self._threads = threading.local()
+        self._meter = DeviceMeter(self.device)
         with memory_errors(self._what()):
             self._network = prepared_network(bundle, decisions, fuse=settings.fuse, network=network)
 
@@ -79,10 +78,11 @@ class WindowForward:
             ModelError: The network answered another shape than its contract says.
             OutOfMemoryError: The device has too little memory for a batch.
         """
-        self._settle_threads()
-        begun = time.monotonic()
-        with memory_errors(self._what()), torch.inference_mode():
-            image, valid = group.image.to(self.device), group.valid.to(self.device)
+        if torch.get_num_threads() != self._decisions.threads:
+            # For good, in the calling thread: another number would be other bits.
+            torch.set_num_threads(self._decisions.threads)
+        with memory_errors(self._what()), torch.inference_mode(), self._meter:
+            image, valid = uploaded(group.image, self.device), uploaded(group.valid, self.device)
             scores, steps = self._seen(self._sights[0], image, valid)
             for sight in self._sights[1:]:
                 further, more = self._seen(sight, image, valid)
@@ -90,7 +90,7 @@ class WindowForward:
                 steps += more
             if len(self._sights) > 1:
                 scores /= len(self._sights)
-        return WindowScores(scores, steps=steps / len(self._sights), seconds=time.monotonic() - begun)
+        return WindowScores(scores, steps=steps / len(self._sights), seconds=self._meter.take())
 
     def _seen(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
@@ -118,7 +118,7 @@ class WindowForward:
             seen = _bands_innermost(torch.cat([seen, seen[-1:].expand(missing, -1, -1, -1)]))
         with self._autocast():
             logits: torch.Tensor = self._network(seen).logits
-        return self._scores(sight, logits[: len(image)], seen, image)
+        return self._scores(sight, logits[: len(image)], image)
 
     def _refined(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
@@ -136,11 +136,10 @@ class WindowForward:
                 batch = slice(first, first + size)
                 yield _bands_innermost(sight.see(image[batch], valid[batch]))
 
-        shape = sight.see(image[:1], valid[:1])
         with self._autocast():
             for settled in refine_refilled(network, batches(), rule=rule, places=size):
                 tiles = list(settled.tiles)
-                scores[tiles, : self.classes] = self._scores(sight, settled.logits, shape, image)
+                scores[tiles, : self.classes] = self._scores(sight, settled.logits, image)
                 if scores.shape[1] > self.classes:
                     scores[tiles, self.classes :] = self._step_map(sight, settled, image)
                 taken += sum(settled.steps)
@@ -150,13 +149,12 @@ class WindowForward:
         self,
         sight: Sight,
         logits: Float[torch.Tensor, "batch class _y _x"],
-        seen: Float[torch.Tensor, "_ band _rows _columns"],
         image: Float32[torch.Tensor, "_ band y x"],
     ) -> Float32[torch.Tensor, "batch class _height _width"]:
         """Return what is blended, from what the network answered."""
         # Softmax and blending in full precision: seams show what is rounded here. One plane a class is their layout.
         logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
-        expected = (len(logits), self.classes, *seen.shape[-2:])
+        expected = (len(logits), self.classes, *sight.seen_size(*image.shape[-2:]))
         if tuple(logits.shape) != expected:
             raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
         logits = self._inner(sight.back(logits, (image.shape[-2], image.shape[-1])))
@@ -188,15 +186,13 @@ class WindowForward:
         precision = self._decisions.precision
         return torch.autocast(self.device.type, dtype=DTYPES[precision], enabled=precision != "float32")
 
-    def _settle_threads(self) -> None:
-        """Give the calling thread its share of the processor, for good: another number would be other bits."""
-        wanted = self._decisions.threads
-        if getattr(self._threads, "count", None) != wanted:
-            torch.set_num_threads(wanted)
-            self._threads.count = wanted
-
     def _what(self) -> str:
         return f"{self._name} on {self._decisions.batch_size} windows at once"
+
+
+def _own_device(kind: str) -> torch.device:
+    """Return the device with its number: what a thread takes for the current GPU is its own affair."""
+    return torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
 
 
 def _bands_innermost(image: Float32[torch.Tensor, "batch band y x"]) -> Float32[torch.Tensor, "batch band y x"]:
