@@ -20,6 +20,7 @@ from terrazzo.errors import StorageError
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.cog import CogWriter
 from terrazzo.scene.cog_structure import read_directories
+from terrazzo.scene.footprint import footprint
 from terrazzo.scene.layer import NOWHERE, Georeference, Layer, LegendEntry, read_georeference
 from terrazzo.scene.overviews import halved_by_mean, halved_by_mode
 from terrazzo.scene.writer import open_writer
@@ -286,3 +287,25 @@ def test_scratch_files_of_a_dead_process_are_swept(tmp_path: Path) -> None:
     assert own.exists(), "what this process writes now must stay"
     writer.abandon()
     assert not own.exists()
+
+
+def test_real_labels_keep_their_place_and_their_shares(real_data: Path, tmp_path: Path) -> None:
+    with rasterio.open(real_data / "zion_landsat_nlcd" / "raster" / "nlcd.tif") as source:
+        labels = source.read().astype(np.uint8)
+        grid = Grid(source.crs, source.transform, source.height, source.width)
+    present = sorted(set(np.unique(labels).tolist()) - {255})
+    legend = tuple(LegendEntry(value, f"class {value}", (value, 0, 0)) for value in present)
+    path = tmp_path / "m.tif"
+    written(path, Layer("class", BYTE, nodata=255, legend=legend), labels, grid=grid)
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(file.read(), labels)
+        assert (file.crs, file.transform) == (grid.crs, grid.transform)
+    levels = overviews(path)
+    assert levels, "the labels are too small for overviews"
+    shares = [np.bincount(level.ravel(), minlength=256) / level.size for level in (labels, levels[0])]
+    assert np.abs(shares[0] - shares[1]).max() < 0.05
+    assert set(np.unique(levels[-1]).tolist()) <= {*present, 255}
+    found = footprint(grid, NOWHERE)
+    assert found is not None
+    # Zion National Park, Utah.
+    assert found.box == pytest.approx((-113.1, 37.3, -112.8, 37.5), abs=0.3)

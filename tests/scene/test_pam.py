@@ -55,7 +55,7 @@ def test_what_xml_cannot_hold_is_left_out() -> None:
     assert [element.text for element in found.iter("Category")] == ["bell"]
 
 
-def test_a_layer_without_classes_has_none(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    assert write_side_file(path, Layer("confidence", np.dtype(np.uint8))) is None
+def test_a_layer_without_classes_has_none_nor_has_a_picture(tmp_path: Path) -> None:
+    assert write_side_file(tmp_path / "a.tif", Layer("confidence", np.dtype(np.uint8))) is None
+    assert write_side_file(tmp_path / "a.png", Layer("class", np.dtype(np.uint8), legend=LEGEND)) is None
     assert not list(tmp_path.iterdir())

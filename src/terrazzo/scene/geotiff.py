@@ -10,6 +10,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from jaxtyping import Shaped
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
@@ -111,7 +112,7 @@ class GeoTiffWriter:
 
     def abandon(self) -> None:
         """Close the file as it is."""
-        with contextlib.suppress(RasterioError):
+        with contextlib.suppress(RasterioError, CPLE_BaseError):
             self._file.close()
 
     def _flush(self) -> None:

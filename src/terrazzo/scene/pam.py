@@ -45,12 +45,12 @@ def write_side_file(out: Path, layer: Layer) -> Path | None:
         layer: What it holds.
 
     Returns:
-        The side file; None for a layer whose values are no classes.
+        The side file; None for a layer whose values are no classes, and for a picture, which shows its palette.
 
     Raises:
         StorageError: The file cannot be written.
     """
-    if not layer.legend:
+    if not layer.legend or out.suffix.lower() == ".png":
         return None
     path = side_file(out)
     write_text(path, side_file_text(layer.legend))
