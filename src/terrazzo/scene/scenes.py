@@ -1,7 +1,7 @@
 """Several scenes: which files are meant, and what each map is called."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError
@@ -101,8 +101,7 @@ def _default_suffix(scene: SceneEntry, settings: PredictSettings, bundle: Bundle
 
 def _names(scenes: Sequence[SceneEntry]) -> list[str]:
     """Name maps after their scenes, with as many parent folders as it takes."""
-    parents = [() if is_address(scene.path) else Path(scene.path).absolute().parent.parts[1:] for scene in scenes]
-    bare = [(*parent, scene.name) for parent, scene in zip(parents, scenes, strict=True)]
+    bare = [(*_folders(scene.path), scene.name) for scene in scenes]
     # Beside each other, only their suffix tells `a.tif` and `a.png` apart.
     parts = [
         (*path[:-1], f"{path[-1]}_{Path(scene.path).suffix[1:]}") if bare.count(path) > 1 else path
@@ -119,3 +118,10 @@ def _names(scenes: Sequence[SceneEntry]) -> list[str]:
             depth[position] += 1
     clashing = ", ".join(scenes[position].path for position in twice)
     raise ConfigError(f"The maps of {clashing} would have the same name; map them into different folders.")
+
+
+def _folders(path: str) -> tuple[str, ...]:
+    """Return the names of the folders that a scene lies in; at an address those after its scheme, the host first."""
+    if is_address(path):
+        return tuple(part for part in PurePosixPath(path.partition("://")[2] or path).parent.parts if part != "/")
+    return Path(path).absolute().parent.parts[1:]

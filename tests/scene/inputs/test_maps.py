@@ -14,6 +14,8 @@ from terrazzo.bundle import Bundle
 from terrazzo.errors import DataError
 from terrazzo.machine import MachineSettings
 from terrazzo.scene import PredictSettings, map_scenes
+from terrazzo.scene.inputs.listing import find_entries
+from terrazzo.scene.scenes import map_paths
 
 Make = Callable[..., Bundle]
 Write = Callable[..., Path]
@@ -95,6 +97,18 @@ def test_an_address(
     assert mapped.summary.out == tmp_path / "out" / "a b.tif"
     require_map(mapped.summary.out, noise(3, 70, 90))
     assert b"secret" not in mapped.summary.out.read_bytes()
+
+
+def test_addresses_of_one_name_keep_their_folders(
+    make_bundle: Make, write_raster: Write, noise: Noise, serve: Callable[[Path], str], tmp_path: Path
+) -> None:
+    for folder in ("x", "y"):
+        write_raster(f"served/{folder}/s.tif", noise(3, 20, 20))
+    server = serve(tmp_path / "served")
+    settings = PredictSettings(**PLAIN)
+    entries = find_entries([f"{server}/{folder}/s.tif" for folder in ("x", "y")], settings, make_bundle())
+    goals = map_paths(entries, tmp_path / "out", settings=settings, bundle=make_bundle())
+    assert [goal.name for goal in goals] == ["x_s.tif", "y_s.tif"]
 
 
 @pytest.mark.parametrize(
