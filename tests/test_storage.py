@@ -25,6 +25,7 @@ from terrazzo.storage import (
     locked,
     read_json,
     require_space,
+    scratch_folder,
     sweep,
     write_bytes,
     write_json,
@@ -452,3 +453,34 @@ def test_writing_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytes
     assert order[:2] == ["flush .", "rename"]
     assert len(order) == 3, "the folder's entry is flushed last"
     assert time.time() - (tmp_path / "a.txt").stat().st_mtime < 60
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_scratch_folder_is_gone_afterwards_and_stays_while_others_sweep(name: str, tmp_path: Path) -> None:
+    goal = tmp_path / name
+    with scratch_folder(goal) as folder, scratch_folder(goal) as other:
+        (folder / "part").write_bytes(b"x")
+        sweep(tmp_path)
+        assert folder != other
+        assert {folder, other} == set(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt), scratch_folder(goal):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scratch_folder_beside_a_temporary_is_swept_after_a_crash(tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from terrazzo.storage import atomic_path, scratch_folder
+        with atomic_path(Path(sys.argv[1])) as temporary, scratch_folder(temporary) as folder:
+            (folder / "part").write_bytes(b"x")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    process = start(code, tmp_path / "map.tif")
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
