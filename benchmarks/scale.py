@@ -237,6 +237,7 @@ def print_constants(constants: Constants) -> None:
         f"one thread: decodes {constants.decode_rate / 1e6:.0f} MB/s of deflated pixels, makes ready "
         f"{constants.window_rate / 1e6:.1f} Mpixel/s of windows"
     )
+    print(f"maps: {constants.map_rate / 1e6:.1f} Mpixel/s on all cores, {constants.map_bytes:.3f} bytes a pixel")
 
 
 def parsed() -> argparse.Namespace:
@@ -250,12 +251,32 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--hiccups", type=float, default=0.005, help="share of strips that take 3 to 20 times longer")
     parser.add_argument("--no-copies", action="store_true", help="deal no strip a second time")
     parser.add_argument("--assemblers", type=int, default=16, help="cores of the coordinator that write maps")
-    parser.add_argument("--assemble-rate", type=float, default=18.0, help="million pixels of map a core and second")
+    parser.add_argument("--assemble-rate", type=float, default=24.0, help="million pixels of map a core and second")
     parser.add_argument("--latency-ms", type=float, default=5.0, help="from a strip's end to its record")
+    parser.add_argument("--append-ms", type=float, help="a line of a journal; as measured if not given")
     parser.add_argument("--appends", type=int, default=200, help="lines written to measure the journal")
     parser.add_argument("--folder", type=Path, help="on the disk whose journal is measured; a temporary folder")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
+
+
+def cluster_of(arguments: argparse.Namespace, constants: Constants, *, window_pixels: float) -> Cluster:
+    """Return the machines that are asked for, with what was measured."""
+    return Cluster(
+        workers=arguments.workers,
+        window_s=window_pixels / (arguments.megapixels * 1e6),
+        latency_s=arguments.latency_ms / 1e3,
+        append_s=constants.append_s if arguments.append_ms is None else arguments.append_ms / 1e3,
+        assemblers=arguments.assemblers,
+        assemble_rate=arguments.assemble_rate * 1e6,
+        strip_bytes=constants.strip_bytes,
+        failure_h=arguments.failure_hours,
+        restart_s=arguments.restart_seconds,
+        slow_share=arguments.slow_workers,
+        hiccup_share=arguments.hiccups,
+        slowness=None if arguments.no_copies else 3.0,
+        seed=arguments.seed,
+    )
 
 
 def main() -> None:
@@ -267,7 +288,11 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name,
     ):
         constants = measure_constants(
-            Path(disk), ordinary_plan(Path(disk), bundle), bundle.normalisation, appends=arguments.appends
+            Path(disk),
+            ordinary_plan(Path(disk), bundle),
+            bundle.normalisation,
+            bundle.classes,
+            appends=arguments.appends,
         )
         print_constants(constants)
         folder = Path(name)
@@ -281,14 +306,7 @@ def main() -> None:
             f"{len(scenes)} scenes, {pixels / 1e12:.3f}e12 pixels, {windows} windows, {strips} strips; planned in "
             f"{seconds:.1f} s, {seconds / len(scenes) * 1e3:.2f} ms a scene"
         )
-        cluster = Cluster(
-            workers=arguments.workers, window_s=pixels / windows / (arguments.megapixels * 1e6),
-            latency_s=arguments.latency_ms / 1e3, append_s=constants.append_s, assemblers=arguments.assemblers,
-            assemble_rate=arguments.assemble_rate * 1e6, strip_bytes=constants.strip_bytes,
-            failure_h=arguments.failure_hours, restart_s=arguments.restart_seconds,
-            slow_share=arguments.slow_workers, hiccup_share=arguments.hiccups,
-            slowness=None if arguments.no_copies else 3.0, seed=arguments.seed,
-        )  # fmt: skip
+        cluster = cluster_of(arguments, constants, window_pixels=pixels / windows)
         outcome = Simulation(scenes, {}, cluster, Ledger(None)).run()
         print(f"-- {cluster.workers} devices of {arguments.megapixels:g} Mpixel/s")
         efficiency = describe(outcome, cluster, windows)

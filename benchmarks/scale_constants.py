@@ -16,16 +16,20 @@ import numpy as np
 import rasterio
 from affine import Affine
 
+from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.raster import Raster, RasterFile
 from terrazzo.scene.header import Decisions, Header, Request
 from terrazzo.scene.journal import Journal
+from terrazzo.scene.layer import NOWHERE
+from terrazzo.scene.layers import class_layer
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.reader import Unreadable, WindowGroup, hash_strip, read_strips
 from terrazzo.scene.strip_file import StripFigures, StripRecord, StripWriter
 from terrazzo.scene.strips import Strip
+from terrazzo.scene.writer import open_writer
 
 _PIECE = 512
 
@@ -44,6 +48,8 @@ class Constants:
         write_rate: Bytes of a strip's file written and flushed in a second.
         decode_rate: Bytes of pixels that one thread decodes from a deflated GeoTIFF in a second.
         window_rate: Pixels of windows made ready for the network by one thread in a second, hashing included.
+        map_rate: Pixels of a map of classes that become a cloud-optimised GeoTIFF in a second, on all cores.
+        map_bytes: Bytes of that file for each pixel; of classes in areas of a thousand pixels.
         strip_bytes: A strip's file for each of its pixels: the class, and what it shares with its neighbours.
     """
 
@@ -56,6 +62,8 @@ class Constants:
     write_rate: float
     decode_rate: float
     window_rate: float
+    map_rate: float
+    map_bytes: float
     strip_bytes: float
 
 
@@ -112,13 +120,16 @@ def write_strip(folder: Path, plan: ScenePlan, strip: Strip) -> StripRecord:
     return writer.finish("0" * 64, figures_of(plan, strip))
 
 
-def measure_constants(folder: Path, plan: ScenePlan, normalisation: Normalisation, *, appends: int) -> Constants:
+def measure_constants(
+    folder: Path, plan: ScenePlan, normalisation: Normalisation, classes: Classes, *, appends: int
+) -> Constants:
     """Measure every step.
 
     Args:
         folder: On the disk whose speed counts.
         plan: Of an ordinary scene of several strips.
         normalisation: Of the network.
+        classes: Of the map.
         appends: Lines of the journal that are written.
     """
     strip = plan.strips[1]
@@ -136,6 +147,7 @@ def measure_constants(folder: Path, plan: ScenePlan, normalisation: Normalisatio
         lines = (journal.folder / "journal").stat().st_size
         load_s = _load_seconds(journal.folder) / appends
         decode_rate = _decode_rate(Path(name) / "scene.tif", plan)
+        map_rate, map_bytes = _map_rate(Path(name) / "map.tif", plan, classes)
     source = NoiseRows(plan.grid, plan.bands)
     rows = plan.rows.starts[strip.rows[-1]] + plan.rows.size - plan.rows.starts[strip.rows[0]]
     begun = time.perf_counter()
@@ -156,6 +168,8 @@ def measure_constants(folder: Path, plan: ScenePlan, normalisation: Normalisatio
         write_rate=write_rate,
         decode_rate=decode_rate,
         window_rate=window_rate,
+        map_rate=map_rate,
+        map_bytes=map_bytes,
         strip_bytes=record.size / ((strip.below.stop - strip.above.start) * plan.grid.width),
     )
 
@@ -199,3 +213,16 @@ def _decode_rate(path: Path, plan: ScenePlan) -> float:
         for top in range(0, height, _PIECE):
             opened.read(Window(top, 0, _PIECE, width), plan.bands)
         return values.size / (time.perf_counter() - begun)
+
+
+def _map_rate(path: Path, plan: ScenePlan, classes: Classes) -> tuple[float, float]:
+    """Return how fast a map is written, overviews, copy and check included, and how large it becomes."""
+    height, side = min(plan.grid.height, 4096), 32
+    coarse = np.random.default_rng(0).integers(0, len(classes), (height // side + 1, plan.grid.width // side + 1))
+    rows = coarse.astype(np.uint8).repeat(side, axis=1)[:, : plan.grid.width]
+    grid = replace(plan.grid, height=height)
+    begun = time.perf_counter()
+    with open_writer(path, class_layer(classes, "index", {}), grid, NOWHERE, goal=path) as writer:
+        for top in range(0, height, side):
+            writer.write(rows[top // side][None, None].repeat(min(side, height - top), axis=1))
+    return height * plan.grid.width / (time.perf_counter() - begun), path.stat().st_size / (height * plan.grid.width)

@@ -245,7 +245,7 @@ class Simulation:
 
     def run(self, *, until: float = float("inf")) -> Outcome:
         """Run to the end, or to the moment at which the coordinator is killed."""
-        for _ in range(self.cluster.workers):
+        for _ in range(2 * self.cluster.workers):
             self._open_next()
         for number in range(self.cluster.workers):
             slow = self._chance.random() < self.cluster.slow_share
@@ -263,7 +263,7 @@ class Simulation:
         heapq.heappush(self._events, (moment, next(self._numbers), call))
 
     def _open_next(self) -> None:
-        """Open the next scene; there are as many open ones as workers, so that nobody waits for one."""
+        """Open the next scene; there are twice as many as workers, some of which wait for their maps to be written."""
         if not self._to_open:
             return
         scene = self._to_open.popleft()
@@ -356,19 +356,19 @@ class Simulation:
             self._assemble(opened)
 
     def _assemble(self, opened: _OpenScene) -> None:
-        """Write the map on whichever core is free first; its place among the open scenes is free at once."""
+        """Write the map on whichever core is free first; until it is written its place is taken."""
         self._dealing.forget(opened.scene.name)
         ready = max(heapq.heappop(self._assemblers), self.now) + opened.scene.pixels / self.cluster.assemble_rate
         heapq.heappush(self._assemblers, ready)
         self._at(ready, lambda: self._complete(opened))
-        self._open_next()
-        self._wake()
 
     def _complete(self, opened: _OpenScene) -> None:
         self.ledger.close(opened.scene)
         self._disk -= opened.disk_bytes
         del self._open[opened.scene.name]
         self.outcome.mapped_s = self.now
+        self._open_next()
+        self._wake()
 
     def _fail(self, worker: _Worker, life: int) -> None:
         if worker.life != life:

@@ -84,9 +84,9 @@ def test_a_journal_that_lacks_a_strip_is_noticed(modules: tuple, tmp_path: Path)
 def test_a_killed_coordinator_goes_on_where_its_journals_end(modules: tuple, tmp_path: Path) -> None:
     scale, simulated, constants = modules
     scenes, bundle, paths = scenes_of(scale, tmp_path, 20)
-    rates = dict.fromkeys(("hash_rate", "check_rate", "write_rate", "decode_rate", "window_rate"), 1e8)
+    rates = dict.fromkeys(("hash_rate", "check_rate", "write_rate", "decode_rate", "window_rate", "map_rate"), 1e8)
     measured = constants.Constants(
-        append_s=0.0, slowest_append_s=0.0, record_bytes=1, load_s=0.0, strip_bytes=3.0, **rates
+        append_s=0.0, slowest_append_s=0.0, record_bytes=1, load_s=0.0, strip_bytes=3.0, map_bytes=0.2, **rates
     )
     cluster = simulated.Cluster(**CLUSTER)
     found = scale.restart(
@@ -115,7 +115,7 @@ def test_constants_are_measured_on_the_engine_itself(modules: tuple, tmp_path: P
         encoding="utf-8",
     )  # fmt: skip
     plan = scale.plan_all(bundle, paths, scale.PredictSettings())[0].plan
-    found = constants.measure_constants(tmp_path, plan, bundle.normalisation, appends=3)
+    found = constants.measure_constants(tmp_path, plan, bundle.normalisation, bundle.classes, appends=3)
     assert all(value > 0 for value in vars(found).values())
     # The class of each pixel, and six classes' float32 scores and a mask of the rows that two strips share.
     shared = sum(edge.stop - edge.start for edge in (plan.strips[1].above, plan.strips[1].below))
