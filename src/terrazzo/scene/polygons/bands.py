@@ -25,7 +25,7 @@ class BandLimits:
     simplified_pixels: int = 2**23
     borders: int = 2**20
     rows: int = 1024
-    memory_points: int = 2**22
+    memory_points: int = 2**20
     parts: int = 2**18
 
 

@@ -30,7 +30,7 @@ __all__ = ["LAYER", "Features"]
 LAYER = "polygons"
 """Name of a GeoPackage's table."""
 
-_BATCH, _BATCH_BYTES = 32_768, 32 * 2**20
+_BATCH, _BATCH_BYTES = 8_192, 8 * 2**20
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _COLUMNS = (
     pa.field("class", pa.string(), nullable=False),
