@@ -81,6 +81,15 @@ def test_large_maps_are_counted_whole_and_looked_at_in_rows(
     np.testing.assert_allclose(found[0].confidence.means(1.0)[1, 1], square[square != 255].mean())
 
 
+def test_many_classes_are_counted_alike(make_plan: Plan) -> None:
+    target = np.random.default_rng(0).integers(0, 60, (60, 50)).astype(np.uint8)
+    target[target == 59] = 255
+    meter = QualityMeter(make_plan((60, 50)), classes=59, ignore=255)
+    meter.add(FinishedRows(0, {"class": target[None]}))
+    np.testing.assert_array_equal(meter.class_pixels, [(target == number).sum() for number in range(59)])
+    np.testing.assert_array_equal(meter.looked_at, meter.class_pixels)
+
+
 def test_classes_of_16_bits(make_plan: Plan) -> None:
     target = np.full((20, 20), 65535, dtype=np.uint16)
     target[3, 4:9] = 2

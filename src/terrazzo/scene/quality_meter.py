@@ -22,8 +22,9 @@ COARSE_SIDE = 512
 """Pixels of the longer side of the small pictures."""
 MISSING = 255
 """Of confidence and steps."""
-_PIXELS_AT_ONCE = 2**16
+_PIXELS_AT_ONCE = 2**17
 _SAME_AREA = 1e-7
+_FEW_CLASSES = 20
 
 
 class QualityMeter:
@@ -97,8 +98,12 @@ class QualityMeter:
             yield top + first, target[first:last]
 
     def _counts(self, target: Shaped[np.ndarray, "..."]) -> Int64[np.ndarray, " class"]:
+        classes = len(self.class_pixels)
+        if classes <= _FEW_CLASSES:
+            # Several times faster than counting all values at once, which turns every pixel into eight bytes.
+            return np.array([np.count_nonzero(target == number) for number in range(classes)], dtype=np.int64)
         counts: Int64[np.ndarray, " class"] = np.bincount(target.ravel(), minlength=self._ignore + 1)
-        return counts[: len(self.class_pixels)]
+        return counts[:classes]
 
     def _take_confidence(self, y: int, target: Shaped[np.ndarray, " x"], confidence: Shaped[np.ndarray, " x"]) -> None:
         if self.confidence is None:
