@@ -1,7 +1,7 @@
-"""What is learned of a map while its rows go out to the files: areas, confidence, steps, seams. Memory is O(width).
+"""What is learned of a map while its rows go out to the files: areas, confidence, steps, seams.
 
-Classes are counted over every pixel. The rest is read off rows in even distance, one to two thousand of them, so that it
-takes the same moment for a city and for a country.
+Classes are counted over every pixel. The rest is read off rows in even distance, one to two thousand of them, so that
+it takes the same moment for a city and for a country. Memory is O(width), and some thirty bytes a row.
 """
 
 from collections.abc import Iterator
