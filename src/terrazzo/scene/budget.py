@@ -22,8 +22,9 @@ from terrazzo.scene.workforce.places import Place, count_workers, places_of
 
 __all__ = ["Budget", "Work", "budget_of", "require_fitting"]
 
-# Bytes of products that are joined, compressed, given overviews and read back in a second; measured on two cores of a
-# Xeon at 2.8 GHz with 12000 x 12000 pixels (`benchmarks/scene.py` prints it as the stage `write`).
+# Bytes of products that are encoded, compressed, given overviews, copied and read back in a second: 12000 x 12000
+# classes and noise as confidence took 5.6 s of processor time of one core of a cloud Xeon (`open_outputs` fed with rows
+# from memory).
 _WRITTEN_PER_SECOND = 50e6
 _DEVICE_SHARE = 0.9
 

@@ -59,7 +59,10 @@ def _overlap(plan: ScenePlan) -> str:
 def _workers(budget: Budget) -> str:
     place = budget.places[0]
     workers = "this process" if len(budget.places) == 1 else f"{len(budget.places)} processes"
-    return f"{workers}; {place.lanes} forward passes and {place.readers} reading threads each"
+    each = "" if len(budget.places) == 1 else " each"
+    lanes = "1 forward pass" if place.lanes == 1 else f"{place.lanes} forward passes"
+    readers = "1 reading thread" if place.readers == 1 else f"{place.readers} reading threads"
+    return f"{workers}; {lanes} and {readers}{each}"
 
 
 def _shares(budget: Budget) -> str:
