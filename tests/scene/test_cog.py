@@ -206,12 +206,20 @@ def test_odd_names(name: str, inside: str, tmp_path: Path, monkeypatch: pytest.M
         np.testing.assert_array_equal(file.read(), pixels)
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+def test_neither_portions_nor_threads_leave_a_trace_in_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pixels = noise(1, 1100, 700)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        written(tmp_path / name / "m.tif", CLASSES, pixels)
-    assert (tmp_path / "a" / "m.tif").read_bytes() == (tmp_path / "b" / "m.tif").read_bytes()
+    options = CogWriter._options
+    found = set()
+    for threads, portion in (("1", 16), ("2", 700), ("5", 1100)):
+        monkeypatch.setattr(CogWriter, "_options", lambda self, count=threads: {**options(self), "NUM_THREADS": count})
+        path = tmp_path / "m.tif"
+        with open_writer(path, CLASSES, Grid(None, Affine.identity(), 1100, 700), NOWHERE, goal=path) as writer:
+            for top in range(0, 1100, portion):
+                writer.write(pixels[:, top : top + portion])
+        found.add(path.read_bytes())
+    assert len(found) == 1
 
 
 def test_a_copy_that_holds_something_else_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
