@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import typer
 
-from terrazzo.errors import ConfigError, TerrazzoError
+from terrazzo.errors import ConfigError, StoppedError, TerrazzoError
 
 __all__ = ["Reported", "Session", "exit_status"]
 
@@ -27,13 +27,21 @@ class Reported(Protocol):
         """Return figures, seconds and paths as plain data."""
 
 
+@runtime_checkable
+class Told(Protocol):
+    """A summary of which a reader at a terminal wants to know less than a program."""
+
+    def told(self) -> dict[str, Any]:
+        """Return what to show."""
+
+
 def exit_status(error: BaseException) -> int:
     """Return the exit status that an error stands for.
 
     >>> exit_status(ConfigError("train.epochs is -1")), exit_status(KeyboardInterrupt()), exit_status(OSError())
     (2, 130, 1)
     """
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | StoppedError):
         return _INTERRUPTED
     return 2 if isinstance(error, ConfigError) else 1
 
@@ -63,7 +71,7 @@ class Session:
 
     def finish(self, summary: Reported) -> None:
         """Show what was done, where it lies and how long it took."""
-        self.show(summary.as_dict())
+        self.show(summary.told() if isinstance(summary, Told) and not self.as_json else summary.as_dict())
 
     def show(self, content: Mapping[str, Any]) -> None:
         """Show plain data: as JSON, or as lines and tables for a reader."""

@@ -158,6 +158,27 @@ class PredictSummary(Summary):
 
     maps: tuple[SceneSummary, ...]
 
+    def told(self) -> dict[str, object]:
+        """Return a line a map, and what its reader should know; the rest stands in the file and in each map's page."""
+        lines = [
+            {
+                "map": one.out.name,
+                "pixels": f"{one.height} x {one.width}",
+                "valid": f"{100 * one.valid_share:.0f} %",
+                "windows": one.windows - one.skipped_windows,
+                "beside it": ", ".join(one.layers),
+                "resumed": f"{one.resumed_strips} of {one.strips} strips" if one.resumed_strips else "",
+                "unreadable": len(one.unreadable) or "",
+                "time": f"{one.seconds:.1f} s",
+            }
+            for one in self.maps
+        ]
+        shown = [{name: value for name, value in line.items() if any(other[name] for other in lines)} for line in lines]
+        warnings = [warning for one in self.maps for warning in one.warnings]
+        return {"folder": str(self.folder), "seconds": self.seconds, "maps": shown} | (
+            {"warnings": warnings} if warnings else {}
+        )
+
 
 @dataclass(frozen=True)
 class PhaseTiming:
