@@ -74,6 +74,18 @@ def test_a_seam_is_the_sum_of_both_shares(wanted: Products, tmp_path: Path) -> N
     assert seams == [Seam(row=2, column=None, differing=differing, compared=int(valid.sum()))]
 
 
+def test_what_one_side_could_not_read_is_missing_from_the_seam(wanted: Products, tmp_path: Path) -> None:
+    masks = [np.ones((2, WIDTH), dtype=bool) for _ in range(2)]
+    masks[0][0, 3], masks[1][1, 5] = False, False
+    records = {number: write(tmp_path, STRIPS[number], wanted, valid=masks[number]) for number in range(2)}
+    seams: list[Seam] = []
+    parts = list(finished_rows(STRIPS, records, tmp_path, wanted, seams=seams))
+    (seam,) = [part for part in parts if part.y == 28]
+    for values in seam.products.values():
+        np.testing.assert_array_equal(values[0] == 255, ~(masks[0] & masks[1]))
+    assert seams[0].compared == 2 * WIDTH - 2
+
+
 def test_seams_are_told_apart_by_the_columns_of_windows(wanted: Products, tmp_path: Path) -> None:
     below, above = (np.zeros((2, 2, WIDTH), dtype=np.float32) for _ in range(2))
     below[0], above[0] = 1, 1
@@ -127,11 +139,11 @@ class TestDamage:
     def records(self, wanted: Products, tmp_path: Path) -> dict[int, StripRecord]:
         return {strip.number: write(tmp_path, strip, wanted) for strip in STRIPS}
 
-    @pytest.mark.parametrize("name", ["class", "confidence", "above", "above_valid", "below"])
+    @pytest.mark.parametrize("name", ["class", "confidence", "above", "above_valid", "below", "below_valid"])
     def test_flipped_bytes_are_found_in_every_block_that_is_used(
         self, name: str, wanted: Products, records: dict[int, StripRecord], tmp_path: Path
     ) -> None:
-        record = records[0 if name == "below" else 1]
+        record = records[0 if name.startswith("below") else 1]
         block = next(block for block in record.blocks if block.name == name)
         path = tmp_path / record.file
         content = bytearray(path.read_bytes())

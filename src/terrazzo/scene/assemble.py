@@ -164,7 +164,9 @@ def _seam(
     """Sum both strips' shares of their common rows."""
     earlier = read_block(folder, before, _block(before, BELOW))
     later = read_block(folder, record, _block(record, ABOVE))
+    # Two workers read these rows; what one of them could not read is missing from its share of the sum.
     valid = read_block(folder, record, _block(record, f"{ABOVE}_valid"))
+    valid &= read_block(folder, before, _block(before, f"{BELOW}_valid"))
     for first in range(0, earlier.shape[1], _SEAM_ROWS):
         rows = slice(first, first + _SEAM_ROWS)
         above, below, measured = earlier[:, rows], later[:, rows], valid[rows]
