@@ -25,7 +25,7 @@ from terrazzo.scene.windows import Axis
 Make = Callable[..., Bundle]
 Scene = Callable[..., Path]
 
-BESIDE = {"a map.tif", "a map.stac.json", "a map_quicklook.png"}
+BESIDE = {"a map.tif", "a map.tif.aux.xml", "a map.stac.json", "a map_quicklook.png"}
 """All that lies in a map's folder once it is there."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -294,7 +294,7 @@ class TestFile:
             assert after.colormap(1)[0][:3] == (0x3C, 0x10, 0x98)
             assert after.descriptions == ("class",)
             tags = after.tags()
-            assert after.profile["compress"] == "deflate"
+            assert after.profile["compress"] == "zstd"
             assert after.profile["tiled"]
         assert json.loads(tags["CLASS_NAMES"]) == ["class 0 ä", "class 1 ä", "class 2 ä"]
         assert tags["TERRAZZO_BUNDLE"] == bundle.fingerprint

@@ -14,6 +14,7 @@ from terrazzo.geo.grid import Grid
 from terrazzo.scene.assemble import FinishedRows
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.layers import class_layer, layer_path, product_layer
+from terrazzo.scene.pam import write_side_file
 from terrazzo.scene.polygons import PolygonWriter
 from terrazzo.scene.products import Products
 from terrazzo.scene.quick_look import QuickLook, quick_look_path
@@ -140,10 +141,11 @@ def open_outputs(
         out = goals["class"][0]
         beside = [stack.enter_context(opened) for opened in _beside(out, grid, settings, classes)]
         yield _Sink(writers, beside, out, classes, settings.values)
-    for goal, _ in goals.values():
+    for goal, layer in goals.values():
         # Overviews and statistics of an earlier map would be shown for this one.
         for suffix in (".ovr", ".aux.xml", ".msk"):
             goal.with_name(goal.name + suffix).unlink(missing_ok=True)
+        write_side_file(goal, layer)
 
 
 def _beside(
