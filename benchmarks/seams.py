@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
 
 import terrazzo
 from terrazzo.bundle import Bundle
@@ -48,6 +49,19 @@ def changes(probabilities: np.ndarray, rows: Axis, columns: Axis) -> tuple[np.nd
     return across, elsewhere
 
 
+def cropped(scene: Path, folder: Path, window: int, stride: int) -> Path:
+    """Write the part of a scene that windows cover with exactly the asked overlap; else they would overlap more."""
+    with rasterio.open(scene) as file:
+        height, width = ((length - window) // stride * stride + window for length in file.shape)
+        values = file.read(window=Window(0, 0, width, height))
+    path = folder / f"{scene.stem}.png"
+    with rasterio.open(
+        path, "w", driver="PNG", count=len(values), height=height, width=width, dtype=values.dtype
+    ) as file:
+        file.write(values)
+    return path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -65,12 +79,13 @@ def main() -> None:
                 window=window, overlap=overlap, layers=("probabilities",), precision="float32", report=False,
                 quick_look=0, stac=False, overviews=False,
             )  # fmt: skip
+            stride = step_between(window, overlap=overlap, stride=None)
             for scene in given.scenes:
                 out = Path(folder) / f"{scene.stem}.tif"
-                terrazzo.predict(given.model, [scene], out, settings=settings)
+                part = cropped(scene, Path(folder), window, stride)
+                terrazzo.predict(given.model, [part], out, settings=settings)
                 with rasterio.open(out.with_name(f"{out.stem}_probabilities.tif")) as file:
                     probabilities = file.read().astype(np.float32) / 254
-                stride = step_between(window, overlap=overlap, stride=None)
                 rows, columns = (Axis.of(length, window=window, stride=stride) for length in probabilities.shape[1:])
                 found = changes(probabilities, rows, columns)
                 across += found[0]
