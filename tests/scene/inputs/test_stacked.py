@@ -2,14 +2,19 @@
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
+from terrazzo.bundle import Bundle
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.geo.raster import RasterFile
+from terrazzo.machine import MachineSettings
+from terrazzo.scene import PredictSettings, map_scenes
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.joined import joined
 from terrazzo.scene.inputs.stacked import band_entries, safe_entries
@@ -21,6 +26,7 @@ assert _spec.loader is not None
 products = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(products)
 
+Make = Callable[..., Bundle]
 Write = Callable[..., Path]
 OLD = "S2B_MSIL2A_20190201T102211_N0211_R065_T32TQM_20190201T121150"
 
@@ -108,10 +114,33 @@ class TestProducts:
         product = products.write_product(tmp_path)
         for path in product.rglob("*_B04_*.jp2"):
             path.unlink()
-        with pytest.raises(DataError, match="lacks B04"):
+        with pytest.raises(DataError, match="lacks B04") as error:
             safe_entries(str(product), wanted("red"), named=True)
+        assert "data.source" not in str(error.value)
         (entry,) = safe_entries(str(product), wanted("green"), named=True)
         assert entry.bands.names == ("green",)
+
+    def test_advice_is_for_mapping(self, tmp_path: Path) -> None:
+        product = products.write_product(tmp_path)
+        with pytest.raises(DataError, match=r"SAFE: level L2A has no band .B10."):
+            safe_entries(str(product), wanted("cirrus"), named=True)
+        for path in product.rglob("*_SCL_*.jp2"):
+            path.unlink()
+        with pytest.raises(DataError, match=r"lacks its scene classification .* download it whole") as error:
+            safe_entries(str(product), wanted("red"), named=True)
+        assert "data.source" not in str(error.value)
+
+    def test_a_map_of_a_product(self, make_bundle: Make, machine: MachineSettings, tmp_path: Path) -> None:
+        product = products.write_product(tmp_path / "in")
+        plain = make_bundle(bands=("red", "nir"), dtype="uint16", resolution_m=10.0)
+        bundle = replace(plain, bands=wanted("red", "nir"))
+        settings = PredictSettings(quick_look=0, stac=False, report=False)
+        (mapped,) = map_scenes(bundle, [tmp_path / "in"], tmp_path / "out", settings=settings, machine=machine)
+        assert mapped.summary.out.name == f"{product.stem}.tif"
+        with rasterio.open(mapped.summary.out) as file:
+            found = file.read(1)
+            assert file.crs.to_epsg() == 32632
+        assert (found[0, 0], (found == 255).sum()) == (255, 1)
 
 
 class TestBandFiles:

@@ -38,8 +38,22 @@ def safe_entries(folder: str, wanted: Bands, *, named: bool) -> list[SceneEntry]
     numbers = {common: number for number, common in COMMON_NAMES.items()}
     asked = [numbers.get(name.lower(), name.upper()) for name in wanted.names]
     chosen = tuple(asked) if named and set(asked) <= set(COMMON_NAMES) else None
-    pairs = SafeSource(folder=Path(folder), bands=chosen).pairs().pairs
+    try:
+        pairs = SafeSource(folder=Path(folder), bands=chosen).pairs().pairs
+    except DataError as error:
+        raise DataError(_without_settings(str(error), folder)) from error
     return [_entry(pair, folder, wanted, physical=True) for pair in pairs]
+
+
+def _without_settings(message: str, folder: str) -> str:
+    """Leave out advice that is for settings of training, which mapping does not have."""
+    for advice, instead in (
+        (", or name the bands that you have in data.source.bands", ""),
+        ("; set data.source.missing: [] to use none", ", which says where clouds are; download it whole"),
+        ("data.source.bands: ", f"{folder}: "),
+    ):
+        message = message.replace(advice, instead)
+    return message
 
 
 def band_entries(pattern: str, wanted: Bands, *, named: bool) -> list[SceneEntry]:
