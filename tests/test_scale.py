@@ -39,6 +39,14 @@ def scenes_of(scale: ModuleType, folder: Path, count: int) -> tuple[list, object
     return scale.plan_all(bundle, paths, settings), bundle, paths
 
 
+def test_the_page_holds_what_the_figures_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    paper = importlib.import_module("scale_paper")
+    page = (BENCHMARKS.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+    for name, make in paper.TABLES.items():
+        assert "\n".join(make()) in page, f"`python benchmarks/scale_paper.py` prints other {name}"
+
+
 def test_undisturbed_workers_take_the_ideal_time(modules: tuple, tmp_path: Path) -> None:
     scale, simulated, _ = modules
     scenes, _, _ = scenes_of(scale, tmp_path, 60)
