@@ -21,9 +21,10 @@ class TestStepBetween:
         assert step_between(256, overlap=None, stride=None) == 224
 
     @pytest.mark.parametrize(
-        ("window", "overlap", "step"), [(512, 0.0, 512), (512, 0.25, 384), (7, 0.5, 4), (1, 0.5, 1)]
+        ("window", "overlap", "step"),
+        [(512, 0.0, 512), (512, 0.25, 384), (100, 0.07, 93), (100, 0.29, 71), (9, 0.125, 7), (7, 0.5, 4), (1, 0.5, 1)],
     )
-    def test_overlap_is_never_more_than_asked(self, window: int, overlap: float, step: int) -> None:
+    def test_overlap_is_at_least_the_asked_but_for_odd_halves(self, window: int, overlap: float, step: int) -> None:
         assert step_between(window, overlap=overlap, stride=None) == step
 
     def test_stride_is_taken(self) -> None:

@@ -1,5 +1,6 @@
 """Where windows lie along an axis, how they fade into each other, and what stands beyond the scene's edge."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,7 +18,8 @@ def step_between(window: int, *, overlap: float | None, stride: int | None) -> i
 
     Args:
         window: Side of a window in pixels.
-        overlap: Least share of a window in common with the next, 0..1/2; 1/8 if neither is given.
+        overlap: Least share of a window in common with the next, 0..1/2, but for an odd window's half; 1/8 if neither
+            is given.
         stride: The step itself.
 
     Raises:
@@ -27,6 +29,8 @@ def step_between(window: int, *, overlap: float | None, stride: int | None) -> i
     448
     >>> step_between(5, overlap=0.5, stride=None)
     3
+    >>> step_between(100, overlap=0.125, stride=None)
+    87
     """
     if stride is not None:
         if not (window + 1) // 2 <= stride <= window:
@@ -35,7 +39,9 @@ def step_between(window: int, *, overlap: float | None, stride: int | None) -> i
                 f"and {window}: further apart there are gaps, closer the same pixels are predicted more than twice."
             )
         return stride
-    return window - int(window * (0.125 if overlap is None else overlap))
+    # Rounded first, so that 0.07 of 100 is 7 and not a hair more; half of an odd window is rounded down.
+    shared = math.ceil(round(window * (0.125 if overlap is None else overlap), 6))
+    return window - min(shared, window // 2)
 
 
 @dataclass(frozen=True)
