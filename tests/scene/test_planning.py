@@ -28,6 +28,7 @@ def test_each_scene_is_planned_and_nothing_is_written(
     assert [dict(one.rows)["scene"].split(" pixels")[0] for one in found] == ["37 x 53", "20 x 30"]
     assert all(one.refusals == () for one in found)
     assert all(one.host_bytes > 2**20 for one in found)
+    assert dict(found[0].rows)["drift"].startswith("no drift check: the model file states no distribution")
     assert found[0].disk_bytes > 37 * 53
     assert found[0].expected_seconds is None
     assert not out.exists()
@@ -53,6 +54,7 @@ def test_warnings_of_the_contract_stand_in_the_plan(
     resolution, drift = found.warnings[:2]
     assert "pixels of 0.5 m, but the model was trained on 5 m" in resolution
     assert "values lie elsewhere than in training" in drift
+    assert dict(found.rows)["drift"] == 'drift 1.2e+02 standard deviations at the most, of "red"'
     with pytest.raises(ContractError, match=r"predict\.drift=warn"):
         plan_scenes(bundle, [scene], tmp_path, settings=PredictSettings(drift="refuse"), machine=machine)
 

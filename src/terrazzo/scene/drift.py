@@ -59,6 +59,13 @@ class DriftReport(Record):
         """Drift of the band that drifted most; 0 where none was compared."""
         return max((band.drift for band in self.bands), default=0.0)
 
+    def describe(self) -> str:
+        """Return one line for a reader."""
+        if self.note is not None:
+            return self.note
+        most = max(self.bands, key=lambda band: band.drift)
+        return f'drift {most.drift:.2g} standard deviations at the most, of "{most.band}"'
+
 
 def check_drift(scene: OpenScene, bundle: Bundle, bands: Bands, settings: PredictSettings) -> DriftReport | None:
     """Compare a scene's values with the training's, as `predict.drift` says; a warning is logged too.

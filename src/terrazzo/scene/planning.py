@@ -90,7 +90,7 @@ def _planned(
     return PlannedScene(
         scene=entry.path,
         out=goal,
-        rows=tuple(plan_report(plan, decided, budget)),
+        rows=(*plan_report(plan, decided, budget), *([("drift", drift.describe())] if drift else ())),
         warnings=tuple(warning for warning in (*said, *decided.report.notes) if warning),
         refusals=budget.refusals(settings),
         host_bytes=budget.host_bytes,
