@@ -72,7 +72,7 @@ def test_a_small_scene_is_not_timed_but_precision_is_checked(decided: Callable[.
     assert found.forward.lanes == report.lanes >= 1
     said = report.describe(decisions)
     assert said.startswith("bfloat16; ")
-    assert "of bfloat16 on 4 windows of the scene: it agrees with float32 at" in said
+    assert "; on 4 windows of the scene bfloat16 agrees with float32 at" in said
     assert f"batch 1, {report.lanes} side by side with 1 thread each" in said
     assert "windows/s" not in said
 

@@ -71,7 +71,7 @@ class ProbeReport(Record):
         parts = [decisions.precision + (", compiled" if decisions.compiled else "")]
         if self.agreement is not None and self.largest_difference is not None:
             difference = Difference(self.agreement, self.largest_difference)
-            parts.append(f"of {self.tried_precision} on {seen}: {_words(difference)}")
+            parts.append(f"on {seen} {self.tried_precision} {_words(difference)}")
         threads = "1 thread" if decisions.threads == 1 else f"{decisions.threads} threads"
         parts.append(f"batch {decisions.batch_size}, {self.lanes} side by side with {threads} each")
         if self.rate is not None:
@@ -137,7 +137,7 @@ def decide(
     difference = trial.check()
     notes = []
     if asked == "auto" and difference is not None and _too_far(difference, settings):
-        notes.append(f"{execution.precision} is given up for float32: {_words(difference)}.")
+        notes.append(f"{execution.precision} is given up for float32: it {_words(difference)}.")
         trial.return_to_float32()
     trial.measure_memory()
     trial.settle(batch)
@@ -195,7 +195,7 @@ def _compiled(
         return None if rate is None else trial.rate(trial.decisions.batch_size), ()
     if _too_far(difference, settings):
         trial.give_up_compiling()
-        return rate, (f"The compiled network is given up: {_words(difference)}.",)
+        return rate, (f"The compiled network is given up: it {_words(difference)}.",)
     compiled = trial.rate(trial.decisions.batch_size)
     if rate is not None and compiled < _WORTH * rate:
         trial.give_up_compiling()
@@ -209,6 +209,6 @@ def _too_far(difference: Difference, settings: PredictSettings) -> bool:
 
 def _words(difference: Difference) -> str:
     return (
-        f"it agrees with float32 at {100 * difference.agreement:.2f} % of the pixels, and the largest difference of a "
+        f"agrees with float32 at {100 * difference.agreement:.2f} % of the pixels, and the largest difference of a "
         f"probability is {difference.largest:.3f}"
     )
