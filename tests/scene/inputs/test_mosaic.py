@@ -141,6 +141,7 @@ def test_each_file_honours_its_own_nodata(write_raster: Write) -> None:
     with entry.open() as opened:
         assert opened.read(entry.grid.whole, entry.bands).valid.tolist() == [[False, True, True, False]]
         assert not opened.never_missing(entry.bands)
+        assert opened.tags == {}
 
 
 def test_real_neighbours(real_data: Path) -> None:

@@ -59,8 +59,8 @@ class OpenMosaic:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Metadata tags of the picture on top."""
-        return self._part(0).tags
+        """Nothing: what one picture says, such as its date, need not hold for the others."""
+        return {}
 
     def never_missing(self, bands: Bands) -> bool:
         """Return whether a single picture covers all and never lacks a pixel; of several nobody knows."""

@@ -41,7 +41,7 @@ class OpenScene(Protocol):
 
     @property
     def tags(self) -> dict[str, str]:
-        """Metadata tags; of several files those of the first."""
+        """Metadata tags; none of several pictures, and of a picture in several files those of the first."""
         ...
 
     def never_missing(self, bands: Bands) -> bool:
