@@ -24,7 +24,7 @@ HARMFUL = '<script>alert(1)</script><img src="https://evil.example/x.png" onerro
 @pytest.fixture
 def quick_look(tmp_path: Path) -> Path:
     path = tmp_path / "scène_quicklook.png"
-    Image.fromarray(np.zeros((4, 6, 4), dtype=np.uint8), "RGBA").save(path)
+    Image.fromarray(np.zeros((4, 6, 4), dtype=np.uint8)).save(path)
     return path
 
 

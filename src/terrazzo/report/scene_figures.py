@@ -90,7 +90,7 @@ def _png(colours: UInt8[np.ndarray, "y x 4"]) -> bytes:
     factor = max(1, SMALLEST_SIDE // max(colours.shape[:2]))
     enlarged = np.repeat(np.repeat(colours, factor, axis=0), factor, axis=1)
     content = io.BytesIO()
-    Image.fromarray(enlarged, "RGBA").save(content, format="PNG", optimize=True)
+    Image.fromarray(enlarged).save(content, format="PNG", optimize=True)
     return content.getvalue()
 
 
