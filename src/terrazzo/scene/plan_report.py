@@ -25,7 +25,7 @@ def plan_report(plan: ScenePlan, decided: Decided, budget: Budget) -> list[tuple
         ("computing", decided.report.describe(decided.decisions)),
         ("workers", _workers(budget)),
         ("to read", f"{_size(plan.bytes_read)}, uncompressed"),
-        ("to write", f"about {_size(budget.disk[1])}, scratch files included"),
+        ("to write", f"about {_size(sum(budget.disk))}, strips and scratch files included"),
         ("memory", f"{_size(budget.host_bytes)} of {_size(budget.memory_limit)}{_shares(budget)}"),
     ]
     if budget.device_bytes is not None and budget.device_free is not None:
