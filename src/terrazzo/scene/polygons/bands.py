@@ -23,7 +23,7 @@ class BandLimits:
 
     pixels: int = 2**21
     simplified_pixels: int = 2**23
-    borders: int = 2**20
+    borders: int = 2**19
     rows: int = 1024
     memory_points: int = 2**20
     parts: int = 2**18
