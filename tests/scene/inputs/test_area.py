@@ -106,7 +106,19 @@ def test_an_area_beside_the_scene(tmp_path: Path, write_raster: Write, noise: No
 
 
 def test_what_has_no_place(tmp_path: Path, write_raster: Write, noise: Noise) -> None:
-    with pytest.raises(DataError, match=r"a\.tif in the area .*coordinate reference system"):
+    with pytest.raises(DataError, match=r"a\.tif in its area of interest: .*coordinate reference system"):
         SceneInArea(scene(write_raster, noise, crs=None), area(tmp_path, PLACE))
     with pytest.raises(DataError, match=r"missing\.gpkg"):
         SceneInArea(scene(write_raster, noise), tmp_path / "missing.gpkg")
+
+
+def test_a_real_outline(real_data: Path) -> None:
+    folder = real_data / "zion_landsat_nlcd"
+    whole = file_entry(str(folder / "raster" / "landsat_b2.tif"), whole=True).open()
+    with SceneInArea(whole, folder / "vector" / "zion.gpkg") as opened:
+        opened.require_pixels()
+        found = opened.read(opened.grid.whole, opened.bands)
+    outline = gpd.read_file(folder / "vector" / "zion.gpkg").to_crs(found.grid.crs)
+    pixel = abs(found.grid.transform.determinant)
+    # The park lies within the scene but for its corners without data.
+    assert 0.9 < found.valid.sum() * pixel / outline.area.sum() <= 1.001

@@ -192,5 +192,6 @@ class TestBandFiles:
     def test_a_scene_that_lacks_a_band(self, tmp_path: Path, write_raster: Write) -> None:
         for name in ("a_red", "a_nir", "b_red"):
             write_raster(f"in/{name}.tif", np.ones((1, 4, 4), "uint16"))
-        with pytest.raises(DataError, match="b lacks band nir"):
+        with pytest.raises(DataError, match=r"b lacks band nir\. Check the names\.") as error:
             band_entries(str(tmp_path / "in" / "*_{band}.tif"), wanted("red", "nir"), named=True)
+        assert "data.source" not in str(error.value)

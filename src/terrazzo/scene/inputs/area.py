@@ -36,7 +36,7 @@ class SceneInArea:
             self._area = PolygonArea(vectors=(file,)).open(scene.grid)
         except DataError as error:
             scene.close()
-            raise DataError(f"{scene.path} in the area {file}: {error}") from error
+            raise DataError(f"{scene.path} in its area of interest: {error}") from error
         self.path = scene.path
         self.grid = scene.grid
         self.bands = scene.bands

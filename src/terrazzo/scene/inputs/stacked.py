@@ -45,12 +45,13 @@ def safe_entries(folder: str, wanted: Bands, *, named: bool) -> list[SceneEntry]
     return [_entry(pair, folder, wanted, physical=True) for pair in pairs]
 
 
-def _without_settings(message: str, folder: str) -> str:
+def _without_settings(message: str, path: str) -> str:
     """Leave out advice that is for settings of training, which mapping does not have."""
     for advice, instead in (
         (", or name the bands that you have in data.source.bands", ""),
         ("; set data.source.missing: [] to use none", ", which says where clouds are; download it whole"),
-        ("data.source.bands: ", f"{folder}: "),
+        (", name the bands that all scenes have in data.source.bands, or set data.source.unmatched: skip", ""),
+        ("data.source.bands: ", f"{path}: "),
     ):
         message = message.replace(advice, instead)
     return message
@@ -78,7 +79,11 @@ def band_entries(pattern: str, wanted: Bands, *, named: bool) -> list[SceneEntry
     by_plain = {words["band"].lower(): words["band"] for words in matches}
     chosen = tuple(by_plain.get(name.lower(), "") for name in wanted.names)
     source = BandFilesSource(folder=folder, images=images, bands=chosen if named and all(chosen) else None)
-    return [_entry(pair, pattern, wanted, physical=False) for pair in source.pairs().pairs]
+    try:
+        pairs = source.pairs().pairs
+    except DataError as error:
+        raise DataError(_without_settings(str(error), pattern)) from error
+    return [_entry(pair, pattern, wanted, physical=False) for pair in pairs]
 
 
 def _divided(pattern: str) -> tuple[Path, str]:
