@@ -4,6 +4,7 @@ import torch
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.augment.sets import Augmentation
+from terrazzo.data.distribution import Distribution
 from terrazzo.training import settling
 from terrazzo.training.checkpoint import load_checkpoint
 from terrazzo.training.folder import RunFolder
@@ -26,6 +27,17 @@ def test_settling_makes_log_links_and_bundle_and_can_be_repeated(started, finish
     assert bundle.patch_size == 16
     pairs = zip(bundle.weights.values(), session.network.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_the_bundle_states_how_the_trainings_values_are_distributed(started, finished_epoch):
+    session = started()
+    finished_epoch(session)
+    prepared = session.job.prepared
+    quantiles = (tuple(map(float, range(9))),) * len(prepared.bands)
+    stated = Distribution(quantiles=quantiles, deviation=(2.0,) * len(prepared.bands))
+    job = replace(session.job, prepared=replace(prepared, distribution=stated))
+    settle(job, session.folder, session.state)
+    assert Bundle.load(session.folder.bundle).distribution == stated
 
 
 def test_checkpoints_that_are_no_longer_best_go(started, finished_epoch):
