@@ -55,11 +55,10 @@ def test_scores_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert (facts.classes[2].iou, facts.classes[2].recall) == (None, None)
 
 
-def test_maps_and_phases_are_read_as_they_are_written(tmp_path: Path) -> None:
-    scene = SceneSummary(
-        scene=tmp_path / "a.tif",
+def test_maps_and_phases_are_read_as_they_are_written(tmp_path: Path, summary: Callable[..., SceneSummary]) -> None:
+    scene = summary(
+        scene=str(tmp_path / "a.tif"),
         out=tmp_path / "predict" / "a.tif",
-        confidence=None,
         height=3,
         width=5,
         windows=1,
