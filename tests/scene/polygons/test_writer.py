@@ -1,5 +1,6 @@
 """The writer as the engine uses it."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from terrazzo.data.classes import Classes
 from terrazzo.errors import ConfigError, LabelError, StorageError
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.polygons import BandLimits, PolygonWriter
+from terrazzo.scene.polygons.row_store import RowStore
 from terrazzo.scene.settings import PolygonSettings
 
 CLASSES = Classes(items=["water", "forest", "road", "field"])
@@ -166,3 +168,18 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write(tmp_path / "file" / "map.gpkg", np.zeros((2, 2), np.uint8))
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, smooth_map: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    values = smooth_map(60, 50)
+    settings = PolygonSettings(smallest_pixels=5)
+    writer = PolygonWriter(tmp_path / "map.gpkg", grid(values), CLASSES, settings, ignore=255, limits=TINY)
+    with monkeypatch.context() as patched:
+        patched.setattr(RowStore, "append", full)
+        with pytest.raises(StorageError, match=r"map.gpkg cannot be written: No space left"):
+            writer.write(values)
+    writer.abandon()
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,7 @@
 """The areas of a class map as polygons, from rows that come in from top to bottom."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,10 @@ class PolygonWriter:
         self._dtype, outside = _type_and_outside(len(classes), ignore)
         wanted = _wanted(classes, settings, np.iinfo(self._dtype).max + 1)
         folder = path.parent
-        try:
+        self._polygoniser = Polygoniser(
+            grid, wanted, outside=outside, simplify=settings.simplify, folder=folder, limits=limits
+        )
+        with _told(path):
             folder.mkdir(parents=True, exist_ok=True)
             self._features = Features(folder, classes.names, grid.crs)
             self._rounds = None
@@ -76,18 +81,13 @@ class PolygonWriter:
                     band_rows=max(limits.pixels // grid.width, 1),
                     folder=folder,
                 )
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror}.") from error
-        self._polygoniser = Polygoniser(
-            grid, wanted, outside=outside, simplify=settings.simplify, folder=folder, limits=limits
-        )
 
     def write(self, rows: Rows) -> None:
         """Append rows of class numbers.
 
         Raises:
             LabelError: They hold a value that is neither a class nor missing.
-            StorageError: They do not fit the grid.
+            StorageError: They do not fit the grid, or the disk cannot take what is kept meanwhile.
         """
         if rows.shape[1] != self._grid.width or self._written + len(rows) > self._grid.height:
             raise StorageError(
@@ -103,10 +103,11 @@ class PolygonWriter:
         self._written += len(rows)
         # A copy: whoever hands rows over may use their memory again.
         own = rows.astype(self._dtype)
-        if self._rounds is None:
-            self._trace(own)
-        else:
-            self._rounds.write(own)
+        with _told(self._path):
+            if self._rounds is None:
+                self._trace(own)
+            else:
+                self._rounds.write(own)
 
     def complete(self) -> None:
         """Write the file after the last row.
@@ -117,12 +118,13 @@ class PolygonWriter:
         try:
             if self._written != self._grid.height:
                 raise StorageError(f"{self._path}: {self._grid.height - self._written} rows were not written.")
-            if self._rounds is not None:
-                for rows in self._rounds.finish():
-                    self._trace(rows)
-            for polygons in self._polygoniser.finish():
-                self._features.add(polygons)
-            self._features.write(self._path, self._settings.format)
+            with _told(self._path):
+                if self._rounds is not None:
+                    for rows in self._rounds.finish():
+                        self._trace(rows)
+                for polygons in self._polygoniser.finish():
+                    self._features.add(polygons)
+                self._features.write(self._path, self._settings.format)
         finally:
             self.abandon()
 
@@ -136,6 +138,17 @@ class PolygonWriter:
     def _trace(self, rows: Rows) -> None:
         for polygons in self._polygoniser.write(rows):
             self._features.add(polygons)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Name the file where the system cannot write what belongs to it."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _type_and_outside(classes: int, ignore: int) -> tuple[np.dtype[Any], int]:
