@@ -16,7 +16,8 @@ def pass_bytes(call: Callable[[], object]) -> int:
     Args:
         call: Answers tensors; what it holds before does not count.
     """
-    with _Live() as live:
+    live = _Live()
+    with live:
         call()
     return live.peak
 
