@@ -13,7 +13,7 @@ from terrazzo.record import Record
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Execution", "MachineSettings", "configure"]
+__all__ = ["Execution", "MachineSettings", "configure", "settle_compiler"]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -87,8 +87,17 @@ def configure(settings: MachineSettings) -> Execution:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         # Filling fresh memory guards code that reads it unwritten; ours does not, and it costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(settings.deterministic)
+    # Not `use_deterministic_algorithms`: that loads the compiler, a second of which nothing may be used.
+    torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
     return Execution(device, _precision(settings, device), threads, workers)
+
+
+def settle_compiler() -> None:
+    """Let code that is compiled from now on be as deterministic as this process was told to be."""
+    import torch
+    from torch._inductor import config
+
+    config.deterministic = torch.are_deterministic_algorithms_enabled()
 
 
 def _device(settings: MachineSettings) -> Literal["cpu", "cuda", "mps"]:

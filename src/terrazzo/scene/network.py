@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
+from terrazzo.machine import settle_compiler
 from terrazzo.models.architecture import Adaptive, Network
 from terrazzo.models.fusing import fuse_batch_norms
 from terrazzo.models.output import Output, Steps
@@ -84,6 +85,7 @@ class CompiledNetwork(Network):
             answer: Output = network(image)
             return answer.logits
 
+        settle_compiler()
         self._logits = torch.compile(logits, dynamic=False)
         self._first = threading.Lock()
         self._ready = False

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 
 from terrazzo.losses import Loss
+from terrazzo.machine import settle_compiler
 from terrazzo.models.architecture import Cacheable, Network
 from terrazzo.models.output import Output
 
@@ -92,6 +93,7 @@ def compiled_forward() -> Callable[[Network, torch.Tensor, tuple[torch.Tensor, .
     Sizes are never generalised, and none is left uncompiled: which code computes a batch must not depend on the batches
     before it, or a run taken up again would end with other bits.
     """
+    settle_compiler()
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SIZES)  # noqa: SLF001 - no other way
     compiled: Callable[[Network, torch.Tensor, tuple[torch.Tensor, ...]], Output] = torch.compile(
         forward, dynamic=False

@@ -34,8 +34,8 @@ LARGEST_LOSSES = 3
 # How long the coordinator sleeps at most before it looks whether it is asked to stop.
 _GLANCE_SECONDS = 0.2
 _SCENE = "scene"
-# Loaded once, by the server of processes; torch loads the second when it is told to be deterministic, for seconds.
-_PRELOADED = [serve.__module__, "torch._inductor.config"]
+# Loaded once, by the server of processes.
+_PRELOADED = [serve.__module__]
 
 
 class LocalWorkforce:
