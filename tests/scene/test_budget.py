@@ -15,6 +15,7 @@ from terrazzo.scene.header import Decisions
 from terrazzo.scene.memory import memory_bytes
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import products_of
+from terrazzo.scene.settings import PolygonSettings
 
 Plan = Callable[..., ScenePlan]
 GIB = 2**30
@@ -133,11 +134,16 @@ def test_a_full_disk_is_refused_with_what_would_fit(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
     monkeypatch.setattr(budget.shutil, "disk_usage", lambda _path: usage)
-    settings = PredictSettings(layers=("probabilities",), probability_type="float16")
+    settings = PredictSettings(layers=("probabilities",), probability_type="float16", polygons=PolygonSettings())
     found = budget_of(make_work(settings), settings, tmp_path / "map.tif")
     (said,) = found.refusals(settings)
     assert f"and {tmp_path} has 0.01 GiB free" in said
-    for setting in ("fewer predict.layers", "predict.probability_type=uint8", "predict.overviews=false"):
+    for setting in (
+        "fewer predict.layers",
+        "predict.probability_type=uint8",
+        "no predict.polygons",
+        "predict.overviews=false",
+    ):
         assert setting in said
     with pytest.raises(SpaceError, match=r"fewer predict\.layers"):
         require_fitting(found, settings)

@@ -69,3 +69,5 @@ def test_copies_count_and_pictures_need_none(make_plan: Plan) -> None:
 
     assert maps(".tif", overviews=False) == maps(".PNG") == 12_500
     assert maps(".tif") == int(12_500 * 8 / 3)
+    assert maps(".PNG", polygons={"format": "gpkg"}) == 12_500 + 20_000
+    assert maps(".PNG", polygons={"format": "parquet"}) == 12_500 + 2_500

@@ -255,6 +255,8 @@ def _disk_cures(settings: PredictSettings) -> list[str]:
     cures = ["fewer predict.layers"] if settings.layers else []
     if "probabilities" in settings.layers and settings.probability_type == "float16":
         cures.append("predict.probability_type=uint8")
+    if settings.polygons is not None:
+        cures.append("no predict.polygons")
     return [*cures, "predict.overviews=false"] if settings.overviews else cures
 
 
