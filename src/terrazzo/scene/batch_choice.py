@@ -7,9 +7,6 @@ from terrazzo.errors import OutOfMemoryError
 
 __all__ = ["BatchChoice", "choose_batch"]
 
-# A larger batch takes more memory and makes coarser groups; it has to be worth it.
-_WORTH = 1.05
-
 
 @dataclass(frozen=True)
 class BatchChoice:
@@ -27,12 +24,13 @@ class BatchChoice:
 
 
 def choose_batch(
-    rate: Callable[[int], float], *, fits: Callable[[int], bool], goes_on: Callable[[], bool]
+    rate: Callable[[int], float], *, worth: float, fits: Callable[[int], bool], goes_on: Callable[[], bool]
 ) -> BatchChoice:
-    """Double the batch from 1 while each is at least 5 % faster than the one before.
+    """Double the batch from 1 while each is clearly faster than the one before.
 
     Args:
         rate: Measures a batch: windows a second; 0 where it can do nothing.
+        worth: How many times as fast a batch has to be, since it takes more memory and makes coarser groups.
         fits: Whether memory allows a batch; 1 is not asked.
         goes_on: Whether there is time for another.
 
@@ -40,7 +38,7 @@ def choose_batch(
         OutOfMemoryError: Not even a single window has room.
 
     >>> known = {1: 10.0, 2: 13.0, 4: 13.5}
-    >>> choose_batch(known.__getitem__, fits=lambda batch: batch < 64, goes_on=lambda: True).batch
+    >>> choose_batch(known.__getitem__, worth=1.05, fits=lambda batch: batch < 64, goes_on=lambda: True).batch
     2
     """
     batch, best = 1, rate(1)
@@ -51,7 +49,7 @@ def choose_batch(
         except OutOfMemoryError:
             break
         rates.append((2 * batch, further))
-        if further < _WORTH * best:
+        if further < worth * best:
             break
         batch, best = 2 * batch, further
     return BatchChoice(batch, best, tuple(rates))

@@ -27,6 +27,9 @@ _CHECKED_WINDOWS = 4
 # A scene of fewer windows is mapped before it is known what would be fastest.
 _TIMED_WINDOWS = 32
 _BATCHES = {"cpu": 1, "cuda": 8, "mps": 4}
+# How many times as fast a larger batch has to be. A processor is shared with whatever else runs, and a batch that is
+# chosen by chance would give the next map other last bits.
+_WORTH_OF_BATCH = {"cpu": 1.2, "cuda": 1.05, "mps": 1.05}
 # Seconds after which no further batch is timed.
 _PATIENCE = 2.0
 # What compiling took of networks of usual size, and the share of the time that it saved; the rest is measured.
@@ -174,7 +177,12 @@ def _timed(trial: Trial, settings: PredictSettings, *, until: float) -> tuple[tu
     """Time batches, decide the fastest where that is left to us, and return what was measured."""
     if settings.batch_size != "auto":
         return ((settings.batch_size, trial.rate(settings.batch_size)),)
-    choice = choose_batch(trial.rate, fits=trial.fits, goes_on=lambda: time.monotonic() < until)
+    choice = choose_batch(
+        trial.rate,
+        worth=_WORTH_OF_BATCH[trial.decisions.device],
+        fits=trial.fits,
+        goes_on=lambda: time.monotonic() < until,
+    )
     trial.settle(choice.batch)
     return choice.rates
 
