@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,7 @@ def map_scene(
     settings: PredictSettings | None = None,
     machine: MachineSettings | None = None,
     listener: Listener = silent,
+    stop: threading.Event | None = None,
 ) -> Mapped:
     """Map one scene; the map appears whole or not at all.
 
@@ -99,6 +101,7 @@ def map_scene(
         settings: How to map.
         machine: What to compute on.
         listener: Hears of the progress.
+        stop: Once set, no further strip is begun; signals say so too in the main thread.
 
     Raises:
         DataError: The scene cannot be read, or not to its end.
@@ -115,7 +118,7 @@ def map_scene(
     entry = scene if isinstance(scene, SceneEntry) else scene_entry(str(scene), settings, bundle)
     with entry.open() as opened:
         plan = plan_scene(bundle, opened, settings)
-        warnings = [warning for warning in (resolution_warning(bundle, opened),) if warning]
+        warnings = [*entry.notes, *filter(None, (resolution_warning(bundle, opened),))]
         tags = opened.tags
     if str(out.resolve()) in {str(Path(file).resolve()) for file in entry.files}:
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
@@ -136,7 +139,7 @@ def map_scene(
             warnings.append(drift.warning)
         for warning in warnings:
             progress.note(warning)
-        job = _Job(bundle, entry, plan, products, settings, machine, out, journal, progress, clock)
+        job = _Job(bundle, entry, plan, products, settings, machine, out, stop, journal, progress, clock)
         resumed = job.run()
         notes = provenance(bundle, entry, settings, job.header.decisions)
         goals = goals_of(bundle, products, settings, notes, out)
@@ -196,6 +199,7 @@ class _Job:
     settings: PredictSettings
     machine: MachineSettings
     out: Path
+    stop: threading.Event | None
     journal: Journal
     progress: Progress
     clock: _Clock
@@ -305,6 +309,7 @@ class _Job:
                 self.plan.strips,
                 advance=self.progress.advance,
                 note=self.progress.note,
+                stop=self.stop,
             )
 
 

@@ -1,13 +1,16 @@
 """Several scenes: which files are meant, and what each map is called."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError
-from terrazzo.machine import MachineSettings
+from terrazzo.machine import MachineSettings, configure
 from terrazzo.progress import Listener, silent
 from terrazzo.scene.engine import Mapped, map_scene
+from terrazzo.scene.header import Decisions
 from terrazzo.scene.inputs.addresses import is_address
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.georeference import scene_georeference
@@ -15,6 +18,7 @@ from terrazzo.scene.inputs.listing import find_entries
 from terrazzo.scene.layers import layer_path
 from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.workforce.stopping import stop_on_signals
 
 __all__ = ["map_paths", "map_scenes"]
 
@@ -50,13 +54,56 @@ def map_scenes(
         ContractError: A scene does not fit the bundle.
         ConfigError: Settings contradict each other; or a map would replace a scene.
     """
-    settings = settings or PredictSettings()
+    settings, machine = settings or PredictSettings(), machine or MachineSettings()
     entries = find_entries(inputs, settings, bundle)
     goals = map_paths(entries, out, settings=settings, bundle=bundle)
-    return [
-        map_scene(bundle, entry, goal, settings=settings, machine=machine, listener=listener)
-        for entry, goal in zip(entries, goals, strict=True)
-    ]
+    stop = threading.Event()
+
+    def mapped(entry: SceneEntry, goal: Path) -> Mapped:
+        return map_scene(bundle, entry, goal, settings=settings, machine=machine, listener=listener, stop=stop)
+
+    if settings.executor != "ray" or len(entries) == 1:
+        return list(map(mapped, entries, goals))
+    return _side_by_side(mapped, entries, goals, together=_scenes_at_once(settings, machine), stop=stop)
+
+
+def _scenes_at_once(settings: PredictSettings, machine: MachineSettings) -> int:
+    """Return how many scenes keep all workers of a cluster busy, which only their device and threads decide."""
+    from terrazzo.scene.workforce.ray import RayWorkforce
+
+    decisions = Decisions(
+        device=configure(machine).device,
+        precision="float32",
+        compiled=False,
+        threads=1 if machine.threads == "auto" else machine.threads,
+        batch_size=1,
+        group_size=1,
+        strip_pixels=1,
+    )
+    return RayWorkforce(None if settings.workers == "auto" else settings.workers).scenes_at_once(decisions)
+
+
+def _side_by_side(
+    mapped: Callable[[SceneEntry, Path], Mapped],
+    entries: Sequence[SceneEntry],
+    goals: Sequence[Path],
+    *,
+    together: int,
+    stop: threading.Event,
+) -> list[Mapped]:
+    """Map scenes in threads of this process, so that a cluster never waits for the last strips of one of them."""
+    with (
+        stop_on_signals(stop),
+        ThreadPoolExecutor(min(together, len(entries)), thread_name_prefix="terrazzo-scene") as pool,
+    ):
+        futures = [pool.submit(mapped, entry, goal) for entry, goal in zip(entries, goals, strict=True)]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            stop.set()
+            for future in futures:
+                future.cancel()
+            raise
 
 
 def map_paths(scenes: Sequence[SceneEntry], out: Path, *, settings: PredictSettings, bundle: Bundle) -> list[Path]:

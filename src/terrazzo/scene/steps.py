@@ -3,6 +3,7 @@
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError
 from terrazzo.models.halting import HaltingRule
+from terrazzo.scene.products import STEPS_SCALE
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["stepping_rule"]
@@ -37,5 +38,11 @@ def stepping_rule(bundle: Bundle, settings: PredictSettings) -> HaltingRule | No
     if not first <= last <= rule.last:
         raise ConfigError(
             f"predict.steps is {last}, but this {name} runs {1 if always else rule.first} to {rule.last} steps."
+        )
+    most = 254 // STEPS_SCALE
+    if "steps" in settings.layers and last > most:
+        raise ConfigError(
+            f"layers: steps holds {most} steps at most, but this {name} runs up to {last}; lower predict.steps or "
+            "leave the layer out."
         )
     return HaltingRule(rule.threshold if settings.tau is None else settings.tau, first, last)
