@@ -101,6 +101,10 @@ def test_each_named_setting_takes_what_is_said(make_work: Works, tmp_path: Path)
     single = DECISIONS.model_copy(update={"batch_size": 1, "group_size": 1})
     again = budget_of(make_work(settings, decisions=single), settings, tmp_path / "map.tif")
     assert cures["predict.batch_size=1"] == again.host_bytes < found.host_bytes
+    assert "not enough" not in found.refusals(settings)[0]
+    bare = PredictSettings(memory_gib=0.5)
+    (said,) = budget_of(make_work(bare), bare, tmp_path / "map.tif").refusals(bare)
+    assert said.endswith("That is not enough: this process with its network holds 1.00 GiB already.")
     assert again.refusals(settings) == ()
 
 

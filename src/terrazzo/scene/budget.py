@@ -144,12 +144,12 @@ class Budget:
         have = f"predict.memory_gib allows {_gib(self.memory_limit)} GiB"
         if not self.limited:
             have = f"{_gib(self.memory_limit)} GiB are free; predict.memory_gib larger than that tries all the same"
-        cures = [
-            f"{said} takes {_gib(needed)} GiB"
-            for said, needed in sorted(self._memory_cures(settings), key=lambda cure: cure[1])
-            if needed < self.host_bytes
-        ]
-        return f"Mapping needs about {_gib(self.host_bytes)} GiB of memory, and {have}. {_listed(cures)}"
+        smaller = [cure for cure in self._memory_cures(settings) if cure[1] < self.host_bytes]
+        cures = [f"{said} takes {_gib(needed)} GiB" for said, needed in sorted(smaller, key=lambda cure: cure[1])]
+        enough = ""
+        if all(needed > self.memory_limit for _, needed in smaller):
+            enough = f" That is not enough: this process with its network holds {_gib(self.process_bytes)} GiB already."
+        return f"Mapping needs about {_gib(self.host_bytes)} GiB of memory, and {have}. {_listed(cures)}{enough}"
 
     def _memory_cures(self, settings: PredictSettings) -> Iterator[tuple[str, int]]:
         """Yield settings that take less memory, and how much they take."""
