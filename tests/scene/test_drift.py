@@ -91,7 +91,7 @@ def test_swapped_bands_are_found_and_the_right_order_is_named(
     assert report.warning is not None
     assert report.largest > 2
     assert f"predict.bands=[{positions}]." in report.warning
-    assert 'scène 1.tif: values lie elsewhere than in training, more than predict.largest_drift=0.5: "blue" by' in (
+    assert 'scène 1.tif: values lie elsewhere than in training, more than predict.largest_drift=0.75: "blue" by' in (
         report.warning
     )
     assert [record.message for record in caplog.records] == [report.warning]

@@ -3,6 +3,7 @@
 from terrazzo.phases.demo import demo
 from terrazzo.phases.evaluate import evaluate
 from terrazzo.phases.init import InitSummary, init
+from terrazzo.phases.plan import PlanSummary, plan_maps
 from terrazzo.phases.predict import predict
 from terrazzo.phases.prepare import prepare
 from terrazzo.phases.profile import ProfileSummary, profile
@@ -23,6 +24,7 @@ __all__ = [
     "DemoSummary",
     "EvaluateSummary",
     "InitSummary",
+    "PlanSummary",
     "PredictSummary",
     "PrepareSummary",
     "ProfileSummary",
@@ -33,6 +35,7 @@ __all__ = [
     "demo",
     "evaluate",
     "init",
+    "plan_maps",
     "predict",
     "prepare",
     "profile",

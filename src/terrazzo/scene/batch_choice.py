@@ -1,55 +1,33 @@
-"""Which batch a device is fastest with: doubled as long as that pays."""
+"""How many windows a device sees at once, by a rule: what is timed would differ from start to start, and bits too."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from terrazzo.errors import OutOfMemoryError
+__all__ = ["choose_batch"]
 
-__all__ = ["BatchChoice", "choose_batch"]
+PIXELS = {"cpu": 256 * 256, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
+"""Pixels that keep a device busy for one pass; on a processor more only cost memory, since passes run side by side.
 
+U-Net on resnet18, two cores, bfloat16: 44 ms a window of 512 pixels in batches of 1, 53 in 2, 59 in 4, 97 in 8.
+"""
 
-@dataclass(frozen=True)
-class BatchChoice:
-    """The batch that was chosen.
-
-    Attributes:
-        batch: Windows at once.
-        rate: Windows a second with it.
-        rates: Each batch that was timed, with its rate.
-    """
-
-    batch: int
-    rate: float
-    rates: tuple[tuple[int, float], ...]
+LARGEST = 256
 
 
-def choose_batch(
-    rate: Callable[[int], float], *, worth: float, fits: Callable[[int], bool], goes_on: Callable[[], bool]
-) -> BatchChoice:
-    """Double the batch from 1 while each is clearly faster than the one before.
+def choose_batch(device: str, window_shape: tuple[int, int], *, fits: Callable[[int], bool]) -> int:
+    """Return the largest power of two that makes no more pixels than the device needs, and that memory allows.
 
     Args:
-        rate: Measures a batch: windows a second; 0 where it can do nothing.
-        worth: How many times as fast a batch has to be, since it takes more memory and makes coarser groups.
+        device: "cpu", "cuda" or "mps".
+        window_shape: Height and width of a window, margin included.
         fits: Whether memory allows a batch; 1 is not asked.
-        goes_on: Whether there is time for another.
 
-    Raises:
-        OutOfMemoryError: Not even a single window has room.
-
-    >>> known = {1: 10.0, 2: 13.0, 4: 13.5}
-    >>> choose_batch(known.__getitem__, worth=1.05, fits=lambda batch: batch < 64, goes_on=lambda: True).batch
-    2
+    >>> choose_batch("cpu", (512, 512), fits=lambda _: True), choose_batch("cpu", (64, 64), fits=lambda _: True)
+    (1, 16)
+    >>> choose_batch("cuda", (512, 512), fits=lambda batch: batch < 12)
+    8
     """
-    batch, best = 1, rate(1)
-    rates = [(batch, best)]
-    while fits(2 * batch) and goes_on():
-        try:
-            further = rate(2 * batch)
-        except OutOfMemoryError:
-            break
-        rates.append((2 * batch, further))
-        if further < worth * best:
-            break
-        batch, best = 2 * batch, further
-    return BatchChoice(batch, best, tuple(rates))
+    wanted = min(max(PIXELS[device] // (window_shape[0] * window_shape[1]), 1), LARGEST)
+    batch = 1 << (wanted.bit_length() - 1)
+    while batch > 1 and not fits(batch):
+        batch //= 2
+    return batch

@@ -18,6 +18,7 @@ from terrazzo.scene.assemble import Seam, finished_rows
 from terrazzo.scene.budget import Work, budget_of, require_fitting
 from terrazzo.scene.contract import resolution_warning
 from terrazzo.scene.drift import check_drift
+from terrazzo.scene.exhaustion import halved
 from terrazzo.scene.header import Header, Request
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.georeference import scene_georeference
@@ -135,8 +136,9 @@ def map_scene(
     ):
         with clock.stage("probe"), entry.open() as opened:
             drift = check_drift(opened, bundle, plan.bands, settings)
-        if drift is not None and drift.warning:
-            warnings.append(drift.warning)
+        if drift is not None:
+            progress.note(drift.describe())
+            warnings += filter(None, (drift.warning,))
         for warning in warnings:
             progress.note(warning)
         job = _Job(bundle, entry, plan, products, settings, machine, out, stop, journal, progress, clock)
@@ -248,13 +250,10 @@ class _Job:
 
     def _begin_smaller(self, request: Request, error: OutOfMemoryError) -> None:
         """Begin again with half the batch: its bits are others, so all strips are computed anew."""
-        decisions = self.header.decisions
-        if decisions.batch_size == 1:
+        smaller = halved(self.header.decisions)
+        if smaller is None:
             raise error
-        batch = decisions.batch_size // 2
-        group = max(decisions.group_size // decisions.batch_size, 1) * batch
-        smaller = decisions.model_copy(update={"batch_size": batch, "group_size": group})
-        self.progress.note(f"{error} The batch is halved to {batch}, and all strips are computed anew.")
+        self.progress.note(f"{error} The batch is halved to {smaller.batch_size}; all strips are computed anew.")
         self._decided = None
         self.journal.begin(Header(request=request, decisions=smaller))
 

@@ -24,18 +24,11 @@ __all__ = ["Decided", "ProbeReport", "decide"]
 # Pixels on which precisions are compared: two windows of the usual size.
 _CHECKED_PIXELS = 2 * 512 * 512
 _CHECKED_WINDOWS = 4
-# A scene of fewer windows is mapped before it is known what would be fastest.
+# A scene of fewer windows is mapped before its time could be told.
 _TIMED_WINDOWS = 32
-_BATCHES = {"cpu": 1, "cuda": 8, "mps": 4}
-# How many times as fast a larger batch has to be. A processor is shared with whatever else runs, and a batch that is
-# chosen by chance would give the next map other last bits.
-_WORTH_OF_BATCH = {"cpu": 1.2, "cuda": 1.05, "mps": 1.05}
-# Seconds after which no further batch is timed.
-_PATIENCE = 2.0
-# What compiling took of networks of usual size, and the share of the time that it saved; the rest is measured.
-_COMPILE_SECONDS = 90.0
-_COMPILE_SAVING = 0.25
-_WORTH = 1.05
+# Pixels from which on compiling pays on a GPU: a quarter of the time of a usual network, at 400 million pixels a
+# second, is more than the minute and a half that compiling takes. A rule, because a measured gain would come and go.
+_COMPILED_PIXELS = 150_000_000_000
 
 
 class ProbeReport(Record):
@@ -55,8 +48,6 @@ class ProbeReport(Record):
     """Memory that a forward pass takes for each window of its batch, what kernels use inside allowed for."""
     lanes: int
     """Forward passes side by side in one process that has the machine for itself."""
-    rates: tuple[tuple[int, float], ...] = ()
-    """Batch sizes that were timed, and windows a second of all lanes."""
     rate: float | None = None
     """Windows a second of all lanes with what was decided; None where the scene is too small to time it."""
     notes: tuple[str, ...] = ()
@@ -125,14 +116,13 @@ def decide(
     begun = time.monotonic()
     asked = settings.precision or machine.precision
     execution = configure(machine.model_copy(update={"precision": asked}))
-    batch = _BATCHES[execution.device] if settings.batch_size == "auto" else settings.batch_size
     decisions = Decisions(
         device=execution.device,
         precision=execution.precision,
         compiled=False,
         threads=1 if machine.threads == "auto" else machine.threads,
-        batch_size=batch,
-        group_size=batch,
+        batch_size=1,
+        group_size=1,
         strip_pixels=settings.strip_pixels,
     )
     windows, measured = _windows(bundle, plan, scene)
@@ -143,12 +133,12 @@ def decide(
         notes.append(f"{execution.precision} is given up for float32: it {_words(difference)}.")
         trial.return_to_float32()
     trial.measure_memory()
-    trial.settle(batch)
-    rates: tuple[tuple[int, float], ...] = ()
-    if plan.windows >= _TIMED_WINDOWS:
-        rates = _timed(trial, settings, until=begun + _PATIENCE)
-    rate = dict(rates).get(trial.decisions.batch_size)
-    rate, said = _compiled(trial, settings, windows=plan.windows, rate=rate)
+    if settings.batch_size == "auto":
+        trial.settle(choose_batch(execution.device, plan.window_shape, fits=trial.fits))
+    else:
+        trial.settle(settings.batch_size)
+    notes += _compiled(trial, settings, pixels=plan.windows * plan.window_shape[0] * plan.window_shape[1])
+    rate = trial.rate(trial.decisions.batch_size) if plan.windows >= _TIMED_WINDOWS else None
     report = ProbeReport(
         windows=len(windows.windows),
         measured=measured,
@@ -157,9 +147,8 @@ def decide(
         largest_difference=None if difference is None else difference.largest,
         window_bytes=trial.window_bytes,
         lanes=trial.lanes,
-        rates=rates,
         rate=rate,
-        notes=(*notes, *said),
+        notes=tuple(notes),
         seconds=time.monotonic() - begun,
     )
     return Decided(trial.decisions, report, trial.forward())
@@ -173,42 +162,19 @@ def _windows(bundle: Bundle, plan: ScenePlan, scene: OpenScene) -> tuple[WindowG
     return (noise_windows(plan, count=count), False) if seen is None else (seen, True)
 
 
-def _timed(trial: Trial, settings: PredictSettings, *, until: float) -> tuple[tuple[int, float], ...]:
-    """Time batches, decide the fastest where that is left to us, and return what was measured."""
-    if settings.batch_size != "auto":
-        return ((settings.batch_size, trial.rate(settings.batch_size)),)
-    choice = choose_batch(
-        trial.rate,
-        worth=_WORTH_OF_BATCH[trial.decisions.device],
-        fits=trial.fits,
-        goes_on=lambda: time.monotonic() < until,
-    )
-    trial.settle(choice.batch)
-    return choice.rates
-
-
-def _compiled(
-    trial: Trial, settings: PredictSettings, *, windows: int, rate: float | None
-) -> tuple[float | None, tuple[str, ...]]:
-    """Compile where that was asked for or pays; return the rate with what is decided, and what a reader should know."""
-    gain = 0.0 if rate is None else windows / rate * _COMPILE_SAVING
-    pays = trial.decisions.device == "cuda" and gain > _COMPILE_SECONDS
+def _compiled(trial: Trial, settings: PredictSettings, *, pixels: int) -> list[str]:
+    """Compile where that was asked for or pays; return what a reader should know."""
+    pays = trial.decisions.device == "cuda" and pixels > _COMPILED_PIXELS
     if settings.compile is False or (settings.compile == "auto" and not pays):
-        return rate, ()
+        return []
     try:
         difference = trial.compile()
     except ModelError as error:
-        return rate, (str(error),)
-    if settings.compile is True:
-        return None if rate is None else trial.rate(trial.decisions.batch_size), ()
-    if _too_far(difference, settings):
+        return [str(error)]
+    if settings.compile == "auto" and _too_far(difference, settings):
         trial.give_up_compiling()
-        return rate, (f"The compiled network is given up: it {_words(difference)}.",)
-    compiled = trial.rate(trial.decisions.batch_size)
-    if rate is not None and compiled < _WORTH * rate:
-        trial.give_up_compiling()
-        return rate, (f"Compiled the network is not faster: {compiled:.3g} windows/s instead of {rate:.3g}.",)
-    return compiled, ()
+        return [f"The compiled network is given up: it {_words(difference)}."]
+    return []
 
 
 def _too_far(difference: Difference, settings: PredictSettings) -> bool:

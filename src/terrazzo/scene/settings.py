@@ -52,9 +52,9 @@ class PredictSettings(Record):
     as it is with a warning, resampled to the training's ground sample distance, or refused."""
     drift: Literal["warn", "refuse", "ignore"] = "warn"
     """What happens to a scene whose band values lie elsewhere than the training's."""
-    largest_drift: Annotated[float, Field(gt=0)] = 0.5
-    """Drift of a band above which `drift` acts: how far the scene's quantiles lie from the training's, in units of the
-    training's standard deviation."""
+    largest_drift: Annotated[float, Field(gt=0)] = 0.75
+    """Drift of a band above which `drift` acts: how far the scene's quantiles leave the training's range, in units of
+    the training's standard deviation."""
 
     window: Annotated[int, Field(ge=1)] | None = None
     """Side of a window in pixels; the training patch's if not given."""
