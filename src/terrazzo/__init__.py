@@ -23,16 +23,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Bundle": "terrazzo.bundle",
-    "demo": "terrazzo.phases",
-    "evaluate": "terrazzo.phases",
-    "init": "terrazzo.phases",
+    "demo": "terrazzo.phases.demo",
+    "evaluate": "terrazzo.phases.evaluate",
+    "init": "terrazzo.phases.init",
     "load_config": "terrazzo.config",
-    "predict": "terrazzo.phases",
-    "prepare": "terrazzo.phases",
-    "profile": "terrazzo.phases",
-    "run": "terrazzo.phases",
-    "train": "terrazzo.phases",
-    "verify": "terrazzo.phases",
+    "predict": "terrazzo.phases.predict",
+    "prepare": "terrazzo.phases.prepare",
+    "profile": "terrazzo.phases.profile",
+    "run": "terrazzo.phases.run",
+    "train": "terrazzo.phases.train",
+    "verify": "terrazzo.phases.verify",
 }
 
 __all__ = [

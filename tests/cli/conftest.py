@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import terrazzo.config
-import terrazzo.phases
 from terrazzo.cli.application import application
 from terrazzo.config import RunConfig
 from terrazzo.progress import Progress
@@ -57,7 +56,7 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
     """Replace the public verbs and the loading of configurations."""
     found = Verbs()
     for name in ("demo", "prepare", "train", "evaluate", "predict", "profile", "run"):
-        monkeypatch.setitem(vars(terrazzo.phases), name, found.verb(name))
+        monkeypatch.setattr(f"terrazzo.phases.{name}.{name}", found.verb(name))
     monkeypatch.setitem(vars(terrazzo.config), "load_config", lambda *arguments: config_of(*arguments))
     return found
 

@@ -87,7 +87,7 @@ def demo(out, *, listener):
     finally:
         Path("cleaned").touch()
 
-sys.modules["terrazzo.phases"] = types.SimpleNamespace(demo=demo)
+sys.modules["terrazzo.phases.demo"] = types.SimpleNamespace(demo=demo)
 sys.argv = ["terrazzo", "demo", "--out", "held"]
 from terrazzo.cli import main
 main()
@@ -123,7 +123,7 @@ class Summary:
     def as_dict(self):
         return {f"figure {number}": "x" * 100 for number in range(10_000)}
 
-sys.modules["terrazzo.phases"] = types.SimpleNamespace(demo=lambda out, *, listener: Summary())
+sys.modules["terrazzo.phases.demo"] = types.SimpleNamespace(demo=lambda out, *, listener: Summary())
 sys.argv = ["terrazzo", "demo"]
 from terrazzo.cli import main
 main()

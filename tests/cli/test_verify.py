@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-import terrazzo.phases
 from terrazzo.data.verify.finding import Finding
 from terrazzo.data.verify.results import FORMAT
 from terrazzo.data.verify.set_aside import Move
 from terrazzo.errors import UnfitDataError
-from terrazzo.phases import VerifySummary
+from terrazzo.phases.verify import VerifySummary
 from terrazzo.storage import fingerprint
 
 Invoke = Callable[..., Result]
@@ -45,7 +44,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, verbs: Any) -> Callable[[VerifySumma
             calls.append(settings)
             return given
 
-        monkeypatch.setitem(vars(terrazzo.phases), "verify", verb)
+        monkeypatch.setattr("terrazzo.phases.verify.verify", verb)
         return calls
 
     return answers

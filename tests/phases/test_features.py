@@ -12,9 +12,12 @@ from terrazzo.config import RunConfig, load_config
 from terrazzo.data.prepare import open_prepared
 from terrazzo.errors import ConfigError
 from terrazzo.models.architecture import ARCHITECTURES
-from terrazzo.phases import evaluate, prepare, train, verify
 from terrazzo.phases import features as module
+from terrazzo.phases.evaluate import evaluate
 from terrazzo.phases.features import cached_features, features_before_training
+from terrazzo.phases.prepare import prepare
+from terrazzo.phases.train import train
+from terrazzo.phases.verify import verify
 from terrazzo.progress import Event
 
 PLUGIN = Path(__file__).parents[1] / "training" / "frozen_network.py"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from terrazzo.config import load_config
-from terrazzo.phases import prepare
+from terrazzo.phases.prepare import prepare
 
 CONFIG = """
 data: {{source: {{name: cvat, folder: "{folder}"}}, classes: [background, roof], split: {{fractions: {{train: 1.0}}}}}}

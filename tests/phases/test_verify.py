@@ -10,7 +10,8 @@ from PIL import Image
 from terrazzo.config import RunConfig, load_config
 from terrazzo.data.prepare import open_prepared
 from terrazzo.errors import UnfitDataError
-from terrazzo.phases import run, verify
+from terrazzo.phases.run import run
+from terrazzo.phases.verify import verify
 from terrazzo.progress import Event
 
 SIDE = 48

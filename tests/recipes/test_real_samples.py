@@ -11,7 +11,7 @@ from PIL import Image
 from terrazzo.config import RunConfig, load_config
 from terrazzo.data.colours import hexadecimal
 from terrazzo.data.features.plan import FEATURES_FOLDER
-from terrazzo.phases import run
+from terrazzo.phases.run import run
 from terrazzo.phases.summary import RunSummary
 
 pytestmark = pytest.mark.usefixtures("quiet_torch")

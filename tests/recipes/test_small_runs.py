@@ -11,7 +11,7 @@ from PIL import Image
 
 from terrazzo.config import RunConfig, list_recipes, load_config
 from terrazzo.data.synthetic.scenes import write_landscape
-from terrazzo.phases import run
+from terrazzo.phases.run import run
 
 SIDE = 64
 SAMPLES = ("camvid-hardnet68", "cityscapes-hardnet", "deepglobe-trm", "dinov3-geotiff", "folders-smp")

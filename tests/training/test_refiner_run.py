@@ -12,7 +12,7 @@ from terrazzo.bundle import Bundle
 from terrazzo.losses import LOSSES
 from terrazzo.models.backbones.stem import Stem
 from terrazzo.models.refiner.trm import Trm
-from terrazzo.phases import evaluate
+from terrazzo.phases.evaluate import evaluate
 from terrazzo.training.loop import fit
 from terrazzo.training.settings import TrainSettings
 

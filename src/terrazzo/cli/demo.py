@@ -21,6 +21,6 @@ def demo(
     The landscape is drawn by a procedure; the map is of a part that the model has not seen.
     """
     with Session("demo", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import demo as make_demo
+        from terrazzo.phases.demo import demo as make_demo
 
         session.finish(make_demo(out, listener=session.listener))

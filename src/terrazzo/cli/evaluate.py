@@ -32,7 +32,7 @@ def evaluate(
     Every labelled pixel counts exactly once. Without a configuration, that of the run folder is used.
     """
     with Session("evaluate", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import evaluate as evaluate_model
+        from terrazzo.phases.evaluate import evaluate as evaluate_model
         from terrazzo.phases.model_files import ModelFiles
 
         config = load(configuration, folder=model) if configuration else None

@@ -25,7 +25,7 @@ def init(
     Writes a commented configuration that `terrazzo run` takes as it is. Nothing is overwritten.
     """
     with Session("init", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import init as init_config
+        from terrazzo.phases.init import init as init_config
 
         done = init_config(folder, out=out, listener=session.listener)
         if as_json:

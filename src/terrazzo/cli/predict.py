@@ -95,9 +95,9 @@ def predict(
     with Session("predict", as_json=as_json, debug=debug) as session:
         from terrazzo.cli.settings import changed
         from terrazzo.machine import MachineSettings
-        from terrazzo.phases import predict as map_scenes
         from terrazzo.phases.model_files import ModelFiles, run_config_of
         from terrazzo.phases.plan import plan_maps
+        from terrazzo.phases.predict import predict as map_scenes
         from terrazzo.scene.settings import PredictSettings
 
         scenes, given = split_inputs(inputs)

@@ -37,7 +37,7 @@ def prepare(
     Also measures their statistics. What has not changed since the last time is not done again.
     """
     with Session("prepare", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import prepare as prepare_run
+        from terrazzo.phases.prepare import prepare as prepare_run
 
         session.finish(
             prepare_run(

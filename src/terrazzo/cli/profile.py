@@ -58,7 +58,7 @@ def profile(
     """
     with Session("profile", as_json=as_json, debug=debug) as session:
         from terrazzo.cli.settings import changed
-        from terrazzo.phases import profile as profile_model
+        from terrazzo.phases.profile import profile as profile_model
         from terrazzo.profiling.settings import ProfileSettings
 
         given: dict[str, object] = {

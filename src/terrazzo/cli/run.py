@@ -15,7 +15,7 @@ def run(configuration: Configuration = None, as_json: AsJson = False, debug: Deb
     """
     with Session("run", as_json=as_json, debug=debug) as session:
         from terrazzo.errors import UnfitDataError
-        from terrazzo.phases import run as run_phases
+        from terrazzo.phases.run import run as run_phases
 
         config = load(configuration)
         try:

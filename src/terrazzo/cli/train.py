@@ -12,6 +12,6 @@ def train(configuration: Configuration = None, as_json: AsJson = False, debug: D
     The same command goes on where an earlier one was stopped.
     """
     with Session("train", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import train as train_run
+        from terrazzo.phases.train import train as train_run
 
         session.finish(train_run(load(configuration), listener=session.listener))

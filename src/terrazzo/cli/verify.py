@@ -29,7 +29,7 @@ def verify(
     lie beside their image, and bands that differ. Ends with status 1 where there are errors.
     """
     with Session("verify", as_json=as_json, debug=debug) as session:
-        from terrazzo.phases import verify as verify_run
+        from terrazzo.phases.verify import verify as verify_run
 
         summary = verify_run(load(configuration), fix=fix, listener=session.listener)
         if as_json:

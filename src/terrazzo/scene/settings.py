@@ -40,8 +40,8 @@ class PredictSettings(Record):
     backbone: Path | None = None
     """File or folder of the frozen weights that a bundle leans on; where its training found them if not given."""
 
-    mosaic: Literal["no", "first", "last"] = "no"
-    """Whether all inputs are one scene; where files overlap the first given, or the last, is seen."""
+    mosaic: Literal["first", "last"] | None = None
+    """Makes all inputs one scene; where files overlap the first given, or the last, is seen."""
     area: Path | None = None
     """Vector file of areas of interest: elsewhere the map is nodata, and windows that touch none are not computed."""
     bands: tuple[Annotated[int, Field(ge=1)], ...] | None = None

@@ -36,7 +36,7 @@ def find_entries(inputs: Sequence[str | Path], settings: PredictSettings, bundle
         ContractError: A scene lies outside the area, or its pixels are refused for their size.
     """
     entries = _all_entries(named_scenes(inputs), settings, bundle)
-    if settings.mosaic != "no":
+    if settings.mosaic is not None:
         entries = [joined(entries, order=settings.mosaic, name=_mosaic_name(inputs, entries))]
     return [_prepared(entry, settings, bundle) for entry in entries]
 
