@@ -104,6 +104,7 @@ def work(
 
     with (
         torch.inference_mode(),
+        _one_thread(),
         _open_files() as files,
         Consumer[Callable[[], None]](lambda call: call(), ahead=_BLOCKS_AHEAD) as writing,
         Producer(read, ahead=_ITEMS_AHEAD) as reading,
@@ -144,6 +145,17 @@ def _open_files() -> Iterator[list[StripWriter]]:
     finally:
         for file in files:
             file.abandon()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Blend on one thread: the cores belong to the network, and threads that wait for small work would spin on them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass
