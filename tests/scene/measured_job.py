@@ -11,11 +11,11 @@ from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.geo.bands import Band, Bands
+from terrazzo.host_memory import resident_memory
 from terrazzo.machine import MachineSettings
 from terrazzo.models import ARCHITECTURES
 from terrazzo.record import load_plugin
 from terrazzo.scene import map_scene
-from terrazzo.scene.host_memory import resident_memory
 from terrazzo.scene.planning import plan_scenes
 from terrazzo.scene.settings import PredictSettings
 

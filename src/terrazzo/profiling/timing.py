@@ -1,6 +1,5 @@
 """How long a computation takes, and how much memory it needs, on a device that works on its own."""
 
-import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from terrazzo.host_memory import give_back_freed_memory
 
 __all__ = ["MEMORY", "Latency", "peak_memory", "time_calls"]
 
@@ -85,7 +86,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
         return int(torch.cuda.max_memory_allocated(device))
     if device.type != "cpu":
         return None
-    _give_back_freed_memory()
+    give_back_freed_memory()
     try:
         MARKS.write_text(RESET_PEAK, encoding="ascii")
         before = _resident("VmRSS")
@@ -100,13 +101,6 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def _give_back_freed_memory() -> None:
-    """Return what is freed but still held: else a pass reuses it, and its need does not show."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the C library; glibc alone has it
-    if trim is not None:
-        trim(0)
 
 
 def _resident(field: str) -> int:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float32
 
 from terrazzo.errors import ModelError
+from terrazzo.scene.products import best_class
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.windows import Axis
 
@@ -178,8 +179,7 @@ class StripBlender:
         self, later: torch.Tensor, earlier: torch.Tensor, valid: torch.Tensor, where: tuple[int, int, str]
     ) -> None:
         """Count where two windows choose different classes; a weight that all classes share changes no choice."""
-        # `max` finds the place six times faster than `argmax`.
-        classes = (scores[: self._classes].max(dim=0).indices for scores in (later, earlier))
+        classes = (best_class(scores[: self._classes])[1] for scores in (later, earlier))
         differing = torch.ne(*classes) & valid
         self.agreements.append(Agreement(*where, int(differing.sum()), int(valid.sum())))
 

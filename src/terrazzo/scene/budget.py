@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from terrazzo.errors import OutOfMemoryError, SpaceError
+from terrazzo.host_memory import free_memory, resident_memory
 from terrazzo.scene.disk_use import disk_bytes
 from terrazzo.scene.header import Decisions
-from terrazzo.scene.host_memory import free_memory, resident_memory
 from terrazzo.scene.memory import Memory, device_memory_bytes, memory_of
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.probe import Decided

@@ -2,8 +2,8 @@
 
 import os
 
+from terrazzo.host_memory import free_memory
 from terrazzo.scene.header import Decisions
-from terrazzo.scene.host_memory import free_memory
 from terrazzo.scene.memory import memory_bytes
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float32
 
 from terrazzo.bundle import Bundle
+from terrazzo.host_memory import free_memory, resident_memory
 from terrazzo.models.adaptive import Joining
 from terrazzo.models.architecture import Network
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
-from terrazzo.scene.host_memory import free_memory, resident_memory
 from terrazzo.scene.lane_count import lane_count
 from terrazzo.scene.memory import device_memory_bytes, memory_bytes
 from terrazzo.scene.network import CompiledNetwork, fused_network

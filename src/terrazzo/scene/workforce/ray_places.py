@@ -44,7 +44,7 @@ def crowd_of(machines: Sequence[Mapping[str, float]], workers: int | None, decis
 
     >>> decisions = Decisions(device="cpu", precision="float32", compiled=False, threads=2, batch_size=1, group_size=1,
     ...     strip_pixels=1)
-    >>> crowd_of([{"CPU": 16}, {"CPU": 8}], None, decisions)
+    >>> crowd_of([{"CPU": 16.0}, {"CPU": 8.0}], None, decisions)
     Crowd(size=3, cores=8, gpus=0.0, place=Place(device=None, lanes=4, readers=4))
     """
     if decisions.device == "cuda":

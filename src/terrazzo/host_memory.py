@@ -1,12 +1,13 @@
 """How much memory this machine has left, and how much this process holds."""
 
 import ctypes
+import gc
 import os
 import resource
 import sys
 from pathlib import Path
 
-__all__ = ["free_memory", "resident_memory"]
+__all__ = ["free_memory", "give_back_freed_memory", "resident_memory"]
 
 _MACHINE = Path("/proc/meminfo")
 _PROCESS = Path("/proc/self/statm")
@@ -35,7 +36,7 @@ def free_memory() -> int:
 
 def resident_memory() -> int:
     """Return the bytes of memory that this process holds; what is free again is given back to the system before."""
-    _give_back()
+    give_back_freed_memory()
     if _PROCESS.is_file():
         return int(_PROCESS.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     # The most that it ever held: elsewhere the system tells no more. macOS counts bytes, others kibibytes.
@@ -43,8 +44,12 @@ def resident_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _give_back() -> None:
-    """Have the allocator of glibc return what was freed, which it keeps otherwise; others have no such call."""
+def give_back_freed_memory() -> None:
+    """Return what is freed but still held, or only waits to be freed: else it is reused, and no need shows.
+
+    The allocator of glibc keeps what was freed; others have no call for this.
+    """
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terrazzo.scene import host_memory
-from terrazzo.scene.host_memory import free_memory, resident_memory
+from terrazzo import host_memory
+from terrazzo.host_memory import free_memory, resident_memory
 
 
 def test_what_is_held_grows_and_is_given_back() -> None:
