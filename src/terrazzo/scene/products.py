@@ -128,7 +128,8 @@ def best_class(
     (tensor([[3., 2.]]), tensor([[1, 0]], dtype=torch.uint8))
     """
     if len(scores) > _FEW_CLASSES:
-        return tuple(scores.max(dim=0))
+        largest = scores.max(dim=0)
+        return largest.values, largest.indices
     best = scores[0].clone()
     number = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
     for position in range(1, len(scores)):
