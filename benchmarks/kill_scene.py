@@ -102,24 +102,30 @@ def arm(place: str, call: int, mark: Path) -> None:
 
     def deadly(*arguments: object) -> object:
         due = next(calls) == call
-        if due and where.moment == "before":
-            die(mark, alone=where.alone)
-        if due and where.moment == "half":
-            half(function, arguments, lambda: die(mark, alone=where.alone))
+        # Whose turn it is is settled first: another process must not leave half a block and live on.
+        if due and where.moment == "before" and claimed(mark):
+            die(alone=where.alone)
+        if due and where.moment == "half" and claimed(mark):
+            half(function, arguments, lambda: die(alone=where.alone))
         result: object = function(*arguments)
-        if due and where.moment == "after":
-            die(mark, alone=where.alone)
+        if due and where.moment == "after" and claimed(mark):
+            die(alone=where.alone)
         return result
 
     setattr(owner, where.name, deadly)
 
 
-def die(mark: Path, *, alone: bool) -> None:
-    """End this process as a power cut would, and the job's first one with it, unless it has happened already."""
+def claimed(mark: Path) -> bool:
+    """Return whether it is this process that is to be killed: the first that asks."""
     try:
         mark.touch(exist_ok=False)
     except FileExistsError:
-        return
+        return False
+    return True
+
+
+def die(*, alone: bool) -> None:
+    """End this process as a power cut would, and the job's first one with it."""
     parent = multiprocessing.parent_process()
     if parent is not None and not alone:
         os.kill(int(parent.pid or 0), signal.SIGKILL)
