@@ -58,6 +58,8 @@ def test_goes_on_to_the_same_bytes(job: Callable[..., Mapped], tmp_path: Path) -
     assert not stopped.exists()
     mapped = job(stopped)
     assert 0 < mapped.summary.resumed_strips < mapped.summary.strips == 13
+    assert mapped.summary.busy_share is not None
+    assert 0 < mapped.summary.busy_share < 1
     assert content(stopped) == content(whole)
     assert [entry.name for entry in stopped.parent.iterdir() if entry.name.startswith(".")] == []
 

@@ -39,7 +39,7 @@ from terrazzo.scene.summary import SceneSummary
 from terrazzo.scene.workforce.choice import choose_workforce
 from terrazzo.scene.workforce.finishing import finish_strips
 from terrazzo.scene.workforce.job import SceneJob, loaded_plugins
-from terrazzo.scene.workforce.places import places_of
+from terrazzo.scene.workforce.places import count_workers, places_of
 from terrazzo.scene.workforce.resume import check_strips
 from terrazzo.scene.writer import require_can_hold
 from terrazzo.storage import locked, require_space
@@ -263,6 +263,10 @@ class _Job:
             self.progress.note(
                 f"{self.journal.damaged} lines of the journal are damaged; their strips are computed anew"
             )
+        decisions = self.header.decisions
+        # Nothing is probed again, so that the share of time in which the device works needs its lanes from here.
+        places = places_of(count_workers(self.settings, decisions), decisions)
+        self.lanes = sum(place.lanes for place in places)
         with self.clock.stage("check"):
             header = Header(request=request, decisions=self.header.decisions)
             finished = frozenset(check_strips(self.journal, self.plan, self._rows, header))
