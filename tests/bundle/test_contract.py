@@ -26,7 +26,7 @@ CONTENT = {
     "licence": "",
     "fingerprint": "0" * 64,
 }
-OPTIONAL = {"distribution"}
+OPTIONAL = {"distribution", "calibration"}
 DISTRIBUTION = {"quantiles": [[float(number) for number in range(9)]], "deviation": [2.0]}
 
 

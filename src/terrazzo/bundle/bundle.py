@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from terrazzo.bundle.contract import FORMAT, METADATA_KEY, FrozenBackbone, canonical, require_equal_bands
 from terrazzo.bundle.file import bundle_file, read_contract, read_weights, require_finite
+from terrazzo.calibration.record import Calibration
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
 from terrazzo.data.distribution import Distribution
@@ -64,6 +65,7 @@ class Bundle:
         backbone_path: Where those weights lie on this machine; not part of the file.
         distribution: Quantiles of each band's raw values over the training images, by which a scene whose values lie
             elsewhere is found; None where they were not measured.
+        calibration: Temperatures, thresholds and what is promised of them; None where nothing was calibrated.
     """
 
     architecture: Architecture
@@ -81,6 +83,7 @@ class Bundle:
     resize: Resize | None = None
     backbone_path: Path | None = None
     distribution: Distribution | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that contradict each other."""
@@ -97,7 +100,11 @@ class Bundle:
         """
         dumped = self._dump()
         dumped["backbone"] = self.backbone.sha256 if self.backbone else None
-        digest = hashlib.sha256(canonical({field: dumped[field] for field in ANSWER_FIELDS}).encode())
+        deciding = {field: dumped[field] for field in ANSWER_FIELDS}
+        if self.calibration is not None:
+            # Not a field of all bundles: those that were never calibrated keep the fingerprint that they always had.
+            deciding["calibration"] = dumped["calibration"]
+        digest = hashlib.sha256(canonical(deciding).encode())
         for name in sorted(self.weights):
             weight = self.weights[name].detach().cpu().contiguous()
             digest.update(canonical([name, str(weight.dtype), list(weight.shape)]).encode())
@@ -208,6 +215,7 @@ class Bundle:
             "versions": dict(self.versions),
             "licence": self.licence,
             "distribution": self.distribution.model_dump(mode="json") if self.distribution else None,
+            "calibration": self.calibration.model_dump(mode="json") if self.calibration else None,
         }
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from terrazzo.calibration.record import Calibration
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
 from terrazzo.data.distribution import Distribution
@@ -84,6 +85,8 @@ class Contract(Record):
     """SHA-256 of all that decides the answers."""
     distribution: Distribution | None = None
     """How the training's values are distributed; None where that was not measured, as in files of earlier versions."""
+    calibration: Calibration | None = None
+    """Temperatures, thresholds and what is promised of them; None where nothing was calibrated."""
 
     @model_validator(mode="after")
     def _bands_agree(self) -> "Contract":

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Int64
 from terrazzo.models.architecture import Adaptive
 from terrazzo.models.halting import HaltingRule
 
-__all__ = ["CellSteps", "Freezing", "Joining", "Refined", "Settled", "refine", "refine_refilled"]
+__all__ = ["NEVER", "CellSteps", "Freezing", "Joining", "Refined", "Settled", "refine", "refine_refilled"]
 
 State = TypeVar("State")
 Seen = TypeVar("Seen", contravariant=True)

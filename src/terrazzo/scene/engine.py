@@ -123,7 +123,9 @@ def map_scene(
         tags = opened.tags
     if str(out.resolve()) in {str(Path(file).resolve()) for file in entry.files}:
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
-    products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
+    products = products_of(
+        settings, classes=len(bundle.classes), ignore=bundle.classes.ignore, calibration=bundle.calibration
+    )
     georeference = scene_georeference(entry)
     for goal, layer in goals_of(bundle, products, settings, {}, out).values():
         require_can_hold(goal, layer, georeference)

@@ -1,10 +1,11 @@
 """The network on groups of windows: device, precision, views, steps, resize and margin; always the same bits."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
@@ -67,9 +68,22 @@ class WindowForward:
         self._products = products
         self._margin = margin
         self._sights = sights_of(settings, bundle.resize)
+        calibration = bundle.calibration if settings.calibrated else None
+        self._temperature = None if calibration is None else calibration.window_temperature
         self._meter = DeviceMeter(self.device)
         with memory_errors(self._what()):
             self._network = prepared_network(bundle, decisions, fuse=settings.fuse, network=network)
+
+    @property
+    def group_size(self) -> int:
+        """Windows that are to be handed over together."""
+        return self._decisions.group_size
+
+    def resized(self, decisions: Decisions) -> "WindowForward":
+        """Return the same network, ready for windows of another size with other batches."""
+        other = copy.copy(self)
+        other._decisions = decisions  # noqa: SLF001 - its own
+        return other
 
     def __call__(self, group: WindowGroup) -> WindowScores:
         """Return each window's scores, on the device, without the margin; they are the caller's.
@@ -118,7 +132,7 @@ class WindowForward:
             seen = _bands_innermost(torch.cat([seen, seen[-1:].expand(missing, -1, -1, -1)]))
         with self._autocast():
             logits: torch.Tensor = self._network(seen).logits
-        return self._scores(sight, logits[: len(image)], image)
+        return self._scores(sight, logits[: len(image)], seen[: len(image)], image)
 
     def _refined(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
@@ -131,15 +145,18 @@ class WindowForward:
         scores = self._room(image)
         taken = 0.0
 
+        def seen(tiles: slice | list[int]) -> torch.Tensor:
+            return _bands_innermost(sight.see(image[tiles], valid[tiles]))
+
         def batches() -> Iterator[torch.Tensor]:
             for first in range(0, len(image), size):
-                batch = slice(first, first + size)
-                yield _bands_innermost(sight.see(image[batch], valid[batch]))
+                yield seen(slice(first, first + size))
 
         with self._autocast():
             for settled in refine_refilled(network, batches(), rule=rule, places=size):
                 tiles = list(settled.tiles)
-                scores[tiles, : self.classes] = self._scores(sight, settled.logits, image)
+                met = seen(tiles) if self._temperature is not None else settled.logits
+                scores[tiles, : self.classes] = self._scores(sight, settled.logits, met, image, steps=_steps(settled))
                 if scores.shape[1] > self.classes:
                     scores[tiles, self.classes :] = self._step_map(sight, settled, image)
                 taken += sum(settled.steps)
@@ -149,14 +166,27 @@ class WindowForward:
         self,
         sight: Sight,
         logits: Float[torch.Tensor, "batch class _y _x"],
+        seen: Float[torch.Tensor, "batch _band _y _x"],
         image: Float32[torch.Tensor, "_ band y x"],
+        *,
+        steps: Int[torch.Tensor, "batch _rows _columns"] | None = None,
     ) -> Float32[torch.Tensor, "batch class _height _width"]:
-        """Return what is blended, from what the network answered."""
+        """Return what is blended, from what the network answered.
+
+        Args:
+            sight: How the windows were seen.
+            logits: The answer.
+            seen: What the network saw; read by a temperature alone.
+            image: Windows of the scene.
+            steps: After how many steps each window, or each of its pixels, was answered.
+        """
         # Softmax and blending in full precision: seams show what is rounded here. One plane a class is their layout.
         logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
         expected = (len(logits), self.classes, *sight.seen_size(*image.shape[-2:]))
         if tuple(logits.shape) != expected:
             raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
+        if self._temperature is not None:
+            logits = self._temperature(logits, seen, steps)
         logits = self._inner(sight.back(logits, (image.shape[-2], image.shape[-1])))
         if self._products.blend == "probabilities":
             return logits.softmax(dim=1)
@@ -188,6 +218,12 @@ class WindowForward:
 
     def _what(self) -> str:
         return f"{self._name} on {self._decisions.batch_size} windows at once"
+
+
+def _steps(settled: Settled) -> Int[torch.Tensor, "tile _rows _columns"]:
+    """Return after how many steps each tile, or each of its pixels, was answered."""
+    whole = torch.tensor(settled.steps, device=settled.logits.device)[:, None, None]
+    return whole if settled.skipped is None else whole - settled.skipped
 
 
 def _own_device(kind: str) -> torch.device:

@@ -15,7 +15,7 @@ from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.strips import Strip, strips_of
 from terrazzo.scene.windows import Axis, step_between
 
-__all__ = ["ScenePlan", "plan_scene"]
+__all__ = ["ScenePlan", "plan_scene", "plan_windows"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,38 @@ def plan_scene(bundle: Bundle, scene: OpenScene, settings: PredictSettings) -> S
         ContractError: The scene does not fit the bundle.
         ConfigError: The settings contradict each other or the bundle.
     """
+    return plan_windows(
+        bundle,
+        settings,
+        scene=Path(scene.path),
+        grid=scene.grid,
+        bands=fit_bands(bundle, scene, positions=settings.bands),
+        block_shape=scene.block_shape,
+    )
+
+
+def plan_windows(
+    bundle: Bundle,
+    settings: PredictSettings,
+    *,
+    scene: Path,
+    grid: Grid,
+    bands: Bands,
+    block_shape: tuple[int, int],
+) -> ScenePlan:
+    """Decide how pixels that fit are cut.
+
+    Args:
+        bundle: What maps them.
+        settings: How.
+        scene: Where they come from, for messages.
+        grid: Where they lie.
+        bands: The network's bands, as they are stored.
+        block_shape: Height and width of the blocks that they are stored in.
+
+    Raises:
+        ConfigError: The settings contradict each other or the bundle.
+    """
     window = settings.window or bundle.patch_size
     if bundle.resize is not None and (window != bundle.patch_size or settings.margin):
         raise ConfigError(
@@ -94,15 +126,15 @@ def plan_scene(bundle: Bundle, scene: OpenScene, settings: PredictSettings) -> S
             f"{bundle.resize.width}; leave predict.window and predict.margin alone, or it would meet another scale."
         )
     stride = step_between(window, overlap=settings.overlap, stride=settings.stride)
-    rows = Axis.of(scene.grid.height, window=window, stride=stride)
+    rows = Axis.of(grid.height, window=window, stride=stride)
     return ScenePlan(
-        scene=Path(scene.path),
-        grid=scene.grid,
-        bands=fit_bands(bundle, scene, positions=settings.bands),
+        scene=scene,
+        grid=grid,
+        bands=bands,
         rows=rows,
-        columns=Axis.of(scene.grid.width, window=window, stride=stride),
+        columns=Axis.of(grid.width, window=window, stride=stride),
         strips=strips_of(rows, pixels=settings.strip_pixels),
         margin=settings.margin,
         classes=len(bundle.classes),
-        block_shape=scene.block_shape,
+        block_shape=block_shape,
     )

@@ -80,7 +80,9 @@ def plan_scenes(
 def _planned(
     bundle: Bundle, entry: SceneEntry, goal: Path, settings: PredictSettings, machine: MachineSettings
 ) -> PlannedScene:
-    products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
+    products = products_of(
+        settings, classes=len(bundle.classes), ignore=bundle.classes.ignore, calibration=bundle.calibration
+    )
     with entry.open() as opened:
         plan = plan_scene(bundle, opened, settings)
         drift = check_drift(opened, bundle, plan.bands, settings)

@@ -19,7 +19,7 @@ from terrazzo.scene.sampled_windows import noise_windows, sampled_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.trial import Trial
 
-__all__ = ["Decided", "ProbeReport", "decide"]
+__all__ = ["Decided", "ProbeReport", "decide", "decide_on"]
 
 # Pixels on which precisions are compared: two windows of the usual size.
 _CHECKED_PIXELS = 2 * 512 * 512
@@ -113,6 +113,31 @@ def decide(
         ModelError: The network cannot be built, or answers wrong shapes.
         OutOfMemoryError: Not even one window has room.
     """
+    windows, measured = _windows(bundle, plan, scene)
+    return decide_on(windows, bundle, plan, settings, machine, products, measured=measured)
+
+
+def decide_on(
+    windows: WindowGroup,
+    bundle: Bundle,
+    plan: ScenePlan,
+    settings: PredictSettings,
+    machine: MachineSettings,
+    products: Products,
+    *,
+    measured: bool = True,
+) -> Decided:
+    """Run the network on some windows and decide how all others are computed, as `decide` does.
+
+    Args:
+        windows: What it is tried on.
+        bundle: The network and what it was trained for.
+        plan: How what is mapped is cut.
+        settings: How it becomes a map; what they say outright is obeyed.
+        machine: What it is computed on.
+        products: What is decided from the network's scores.
+        measured: Whether the windows are of the scene, and no noise.
+    """
     begun = time.monotonic()
     asked = settings.precision or machine.precision
     execution = configure(machine.model_copy(update={"precision": asked}))
@@ -125,7 +150,6 @@ def decide(
         group_size=1,
         strip_pixels=settings.strip_pixels,
     )
-    windows, measured = _windows(bundle, plan, scene)
     trial = Trial(bundle, plan, settings, products, windows, decisions)
     difference = trial.check()
     notes = []

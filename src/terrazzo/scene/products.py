@@ -12,18 +12,33 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Integer, Shaped
 
-from terrazzo.errors import ModelError
+from terrazzo.calibration.record import Calibration
+from terrazzo.errors import ConfigError, ModelError
 from terrazzo.scene.settings import Blend, PredictSettings
 
-__all__ = ["CONFIDENCE_STEPS", "STEPS_SCALE", "Product", "ProductRows", "Products", "best_class", "products_of"]
+__all__ = [
+    "CONFIDENCE_STEPS",
+    "STEPS_SCALE",
+    "Product",
+    "ProductRows",
+    "Products",
+    "best_class",
+    "class_sets",
+    "products_of",
+]
 
 CONFIDENCE_STEPS = 254
 """Steps of a stored share: 0 is 0, 254 is 1, and 255 is left for missing pixels."""
 
 _FEW_CLASSES = 32
+_MOST_SET_CLASSES = 16
 
 STEPS_SCALE = 10
 """A stored number of steps is in tenths, since windows that fade into each other have means between theirs."""
+
+
+UNCALIBRATED = Calibration()
+"""Nothing is applied."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,13 @@ class Products:
         classes: Classes.
         blend: Whether scores are probabilities or logits.
         items: What is decided, the class first.
+        calibration: Of it, what is applied to blended scores: temperature, decision threshold, abstention, sets.
     """
 
     classes: int
     blend: Blend
     items: tuple[Product, ...]
+    calibration: Calibration = UNCALIBRATED
 
     def __iter__(self) -> Iterator[Product]:
         """Yield the products, the class first."""
@@ -93,7 +110,10 @@ class Products:
             ModelError: The best score of a pixel is no finite number.
         """
         with torch.inference_mode():
-            per_class = scores[: self.classes]
+            if self.calibration.temperature is None and self.calibration.decision is None:
+                per_class, are_probabilities = scores[: self.classes], self.blend == "probabilities"
+            else:
+                per_class, are_probabilities = self.probabilities(scores), True
             best, number = best_class(per_class)
             # The sum tells in one pass: it is finite just if all are.
             if not bool(torch.isfinite(best.sum())):
@@ -101,19 +121,90 @@ class Products:
                     f"The network's answer is not a number in rows {y} to {y + scores.shape[1] - 1}; its values "
                     "overflow in this precision (try predict.precision=float32), or the training diverged."
                 )
+            if self.calibration.decision is not None:
+                best, number = self.chosen(per_class)
             found = {"class": number[None].to(_torch_type(self.items[0].dtype))}
-            probabilities: torch.Tensor | None = None
+            probabilities = per_class if are_probabilities else None
+            confidence = best if are_probabilities else None
             for product in self.items[1:]:
                 if product.name == "steps":
                     found["steps"] = _rounded(scores[self.classes :], STEPS_SCALE)
                     continue
-                if product.name == "confidence" and self.blend == "probabilities":
-                    found["confidence"] = _rounded(best[None], CONFIDENCE_STEPS)
-                    continue
                 if probabilities is None:
-                    probabilities = per_class if self.blend == "probabilities" else _softmax(per_class, best)
-                found[product.name] = _decided(product, probabilities)
+                    probabilities = _softmax(per_class, best)
+                if confidence is None:
+                    confidence = probabilities.amax(dim=0)
+                found[product.name] = self._decided(product, probabilities, confidence, number)
             return found
+
+    def probabilities(self, scores: Float32[torch.Tensor, "channel y x"]) -> Float32[torch.Tensor, "class y x"]:
+        """Return calibrated probabilities, each pixel's from its own scores alone.
+
+        Args:
+            scores: Blended scores.
+        """
+        per_class = scores[: self.classes]
+        temperature = self.calibration.temperature
+        if temperature is None and self.blend == "probabilities":
+            return per_class
+        if temperature is not None:
+            if self.blend == "probabilities":
+                # A probability that was rounded to nothing stays as good as nothing.
+                per_class = per_class.clamp_min(torch.finfo(torch.float32).tiny).log()
+            per_class = temperature(per_class)
+        return _softmax(per_class, best_class(per_class)[0])
+
+    def chosen(
+        self, probabilities: Float32[torch.Tensor, "class y x"]
+    ) -> tuple[Float32[torch.Tensor, "y x"], Integer[torch.Tensor, "y x"]]:
+        """Return the probability of each pixel's class, and which that is.
+
+        Args:
+            probabilities: Calibrated ones.
+        """
+        decision = self.calibration.decision
+        if decision is None:
+            return best_class(probabilities)
+        second = probabilities[1] >= decision.threshold
+        return torch.where(second, probabilities[1], probabilities[0]), second.to(torch.uint8)
+
+    def _decided(
+        self,
+        product: Product,
+        probabilities: Float32[torch.Tensor, "class y x"],
+        confidence: Float32[torch.Tensor, "y x"],
+        number: Integer[torch.Tensor, "y x"],
+    ) -> torch.Tensor:
+        """Return one product's values."""
+        calibration = self.calibration
+        if product.name == "confidence":
+            return _rounded(confidence[None], CONFIDENCE_STEPS)
+        if product.name == "abstain" and calibration.abstention is not None:
+            return (confidence < calibration.abstention.least_confidence)[None].to(torch.uint8)
+        if product.name == "sets" and calibration.sets is not None:
+            return class_sets(probabilities, number, calibration.sets.least_probability)[None].to(
+                _torch_type(product.dtype)
+            )
+        return _decided(product, probabilities)
+
+
+def class_sets(
+    probabilities: Float32[torch.Tensor, "class y x"], number: Integer[torch.Tensor, "y x"], least: float
+) -> Integer[torch.Tensor, "y x"]:
+    """Return the set of classes that each pixel may have: bit k is set where class k belongs to it.
+
+    Args:
+        probabilities: Calibrated ones.
+        number: Each pixel's class, which always belongs to its set.
+        least: Probability from which on a class belongs to it.
+
+    >>> class_sets(torch.tensor([[[0.5]], [[0.3]], [[0.2]]]), torch.tensor([[0]]), 0.3)
+    tensor([[3]])
+    """
+    found = torch.ones_like(number, dtype=torch.int64) << number.long()
+    for position, plane in enumerate(probabilities):
+        found |= (plane >= least).long() << position
+    return found
 
 
 def best_class(
@@ -140,29 +231,52 @@ def best_class(
     return best, number
 
 
-def products_of(settings: PredictSettings, *, classes: int, ignore: int) -> Products:
+def products_of(
+    settings: PredictSettings, *, classes: int, ignore: int, calibration: Calibration | None = None
+) -> Products:
     """Return what a map holds, in the order of the settings' layers after the class.
 
     Args:
         settings: What is asked for.
         classes: Classes.
         ignore: Class value of pixels that the scene has not measured.
+        calibration: The bundle's; applied unless the settings say otherwise.
+
+    Raises:
+        ConfigError: A layer is asked for that needs a calibration which the bundle lacks.
     """
+    applied = calibration if calibration is not None and settings.calibrated else UNCALIBRATED
     class_type = np.dtype(np.uint8 if ignore <= 255 else np.uint16)
     items = [Product("class", class_type, 1, ignore)]
     for name in settings.layers:
+        _require_calibrated(name, applied, classes)
         if name == "probabilities":
             half = settings.probability_type == "float16"
             dtype, missing = (np.dtype(np.float16), math.nan) if half else (np.dtype(np.uint8), 255.0)
             items.append(Product(name, dtype, classes, missing))
+        elif name == "sets":
+            # A set is never empty, so that 0 is left for missing pixels.
+            items.append(Product(name, np.dtype(np.uint8 if classes <= 8 else np.uint16), 1, 0))
         else:
             items.append(Product(name, np.dtype(np.uint8), 1, 255))
-    return Products(classes, settings.blend, tuple(items))
+    return Products(classes, settings.blend, tuple(items), applied)
+
+
+def _require_calibrated(name: str, calibration: Calibration, classes: int) -> None:
+    """Refuse a layer whose threshold nobody has fixed."""
+    for layer, part in (("abstain", calibration.abstention), ("sets", calibration.sets)):
+        if name == layer and part is None:
+            raise ConfigError(
+                f"predict.layers asks for {name}, but the bundle holds no threshold for it: run `terrazzo calibrate` "
+                "on it first, and leave predict.calibrated true."
+            )
+    if name == "sets" and classes > _MOST_SET_CLASSES:
+        raise ConfigError(
+            f"predict.layers: sets holds {_MOST_SET_CLASSES} classes at most, not {classes}; ask for probabilities."
+        )
 
 
 def _decided(product: Product, probabilities: Float32[torch.Tensor, "class y x"]) -> torch.Tensor:
-    if product.name == "confidence":
-        return _rounded(probabilities.amax(dim=0, keepdim=True), CONFIDENCE_STEPS)
     if product.name == "entropy":
         # Of a single class nothing is uncertain.
         largest = math.log(max(len(probabilities), 2))

@@ -1,7 +1,7 @@
 """From a scene to groups of normalised windows, strip by strip: each row of pixels is read once."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -108,7 +108,13 @@ class StripEnd:
 
 
 def read_strips(
-    plan: ScenePlan, source: RowSource, strips: Iterable[Strip], normalisation: Normalisation, *, group_size: int
+    plan: ScenePlan,
+    source: RowSource,
+    strips: Iterable[Strip],
+    normalisation: Normalisation,
+    *,
+    group_size: int,
+    counts: Callable[[slice, slice], bool] | None = None,
 ) -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
     """Yield each strip's rows of windows and groups, and then its end.
 
@@ -121,6 +127,7 @@ def read_strips(
         strips: Which strips, in the order in which they are to be read.
         normalisation: From raw values to what the network sees.
         group_size: Windows of a group; the last of a strip may have fewer.
+        counts: Told rows and columns of pixels, whether any of them counts; None where every measured one does.
 
     Raises:
         DataError: The file cannot be read, or not to its end.
@@ -133,8 +140,13 @@ def read_strips(
         parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
         for row in strip.rows:
             held.advance(plan, row, pixels)
-            valid = held.valid_rows(plan.rows.used(row))
-            wanted = tuple(column for column in range(len(plan.columns)) if valid[:, plan.columns.used(column)].any())
+            used = plan.rows.used(row)
+            valid = held.valid_rows(used)
+            wanted = tuple(
+                column
+                for column, across in enumerate(map(plan.columns.used, range(len(plan.columns))))
+                if valid[:, across].any() and (counts is None or counts(used, across))
+            )
             yield RowStart(row, wanted, valid)
             for column in wanted:
                 waiting.append((row, column))

@@ -11,7 +11,7 @@ from terrazzo.record import Record
 __all__ = ["Blend", "LayerName", "PolygonSettings", "PredictSettings", "Values"]
 
 Blend = Literal["probabilities", "logits"]
-LayerName = Literal["confidence", "entropy", "margin", "probabilities", "steps"]
+LayerName = Literal["confidence", "entropy", "margin", "probabilities", "steps", "abstain", "sets"]
 Values = Literal["index", "source", "colour"]
 
 
@@ -71,8 +71,11 @@ class PredictSettings(Record):
     scales: Annotated[tuple[Annotated[float, Field(gt=0, le=8)], ...], Field(min_length=1)] = (1.0,)
     """Scales at which each view is seen; 0.5 shows the network half as many pixels a side."""
 
+    calibrated: bool = True
+    """Whether what `terrazzo calibrate` wrote into the bundle is applied: temperatures and thresholds."""
     tau: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Threshold at which a network that answers in steps is done with a window; the bundle's if not given."""
+    """Threshold at which a network that answers in steps is done with a window; the calibrated one, else that of the
+    training, if not given. 1 never stops early."""
     steps: Annotated[int, Field(ge=1)] | None = None
     """Most steps of such a network; the bundle's if not given."""
 
@@ -107,7 +110,8 @@ class PredictSettings(Record):
     layers: tuple[LayerName, ...] = ()
     """What else is written, as `NAME_confidence` and so on: the largest class probability, the entropy of the
     probabilities over its maximum, the margin between the two largest, each in steps of 1/254; every class's
-    probability, a band each; the steps that the network took, in tenths."""
+    probability, a band each; the steps that the network took, in tenths; of a calibrated bundle where the map abstains
+    (1) and the set of classes that a pixel may have (bit k for class k)."""
     probability_type: Literal["uint8", "float16"] = "uint8"
     """How probabilities are stored: in steps of 1/254 with 255 for nodata, or as half-precision numbers."""
     compression: Literal["zstd", "deflate"] = "zstd"

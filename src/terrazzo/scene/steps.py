@@ -2,6 +2,7 @@
 
 from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError
+from terrazzo.models.adaptive import NEVER
 from terrazzo.models.halting import HaltingRule
 from terrazzo.scene.products import STEPS_SCALE
 from terrazzo.scene.settings import PredictSettings
@@ -45,4 +46,15 @@ def stepping_rule(bundle: Bundle, settings: PredictSettings) -> HaltingRule | No
             f"layers: steps holds {most} steps at most, but this {name} runs up to {last}; lower predict.steps or "
             "leave the layer out."
         )
-    return HaltingRule(rule.threshold if settings.tau is None else settings.tau, first, last)
+    return HaltingRule(_threshold(bundle, settings, rule), first, last)
+
+
+def _threshold(bundle: Bundle, settings: PredictSettings, rule: HaltingRule) -> float:
+    """Return tau: what was asked for, else what was calibrated, else what the network was trained with."""
+    if settings.tau is not None:
+        tau = settings.tau
+    else:
+        promise = bundle.calibration.halting if bundle.calibration is not None and settings.calibrated else None
+        tau = rule.threshold if promise is None else promise.tau
+    # A probability that is rounded to 1 must not stop what is never to stop early.
+    return NEVER if tau >= 1 else tau

@@ -198,7 +198,9 @@ def open_job(job: SceneJob, *, lanes: int = 1, readers: int = 1, kept: KeptNetwo
     configure(job.machine.model_copy(update=decided))
     with job.scene.open() as scene:
         plan = plan_scene(bundle, scene, settings)
-    products = products_of(settings, classes=len(bundle.classes), ignore=bundle.classes.ignore)
+    products = products_of(
+        settings, classes=len(bundle.classes), ignore=bundle.classes.ignore, calibration=bundle.calibration
+    )
     # Left alone, GDAL keeps a twentieth of the machine's memory in decoded blocks.
     with (
         rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes),
