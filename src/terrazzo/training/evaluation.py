@@ -48,6 +48,7 @@ class Examination:
         resize: The training's explicit resize; answers are brought back before anything is counted.
         worst: How many of the worst patches to name.
         limit: Batches of all processes to look at; None for the whole split.
+        images: Names of the images to look at; None for all of the split.
         halting_rule: When a network that answers in steps is done with a tile; its steps are counted one by one. None
             for a network that answers once.
         features: Cache of the network's frozen features; None where it computes its own. It does so too for a split of
@@ -62,6 +63,7 @@ class Examination:
     resize: Resize | None = None
     worst: int = 0
     limit: int | None = None
+    images: frozenset[str] | None = None
     halting_rule: HaltingRule | None = None
     features: FeatureCache | None = None
 
@@ -141,6 +143,8 @@ def evaluate_split(
         )
     # A patch without a labelled pixel counts nothing, so it need not be read.
     rows = [row for row in rows if any(prepared.index.counts(row))]
+    if examination.images is not None:
+        rows = [row for row in rows if prepared.index.image_id(row) in examination.images]
     # All batches, then every world_size-th: each process knows how many there are in all.
     dealt = evaluation_batches(prepared, rows, batch_size=examination.batch_size)[: examination.limit]
     mine = dealt[processes.rank :: processes.world_size]

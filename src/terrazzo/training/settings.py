@@ -138,7 +138,45 @@ class EvaluateSettings(Record):
     """Whether `run` evaluates."""
     splits: tuple[Split, ...] = ("val", "val_*", "test")
     """Splits to judge on, `val_*` for every named validation set; those that the data lacks are left out and named."""
+    on: Literal["images", "patches"] = "images"
+    """What the model sees: whole images through the engine that makes maps, windows blended, or the patches of
+    training one by one, which may come from the feature cache and give the loss."""
+    limit: AtLeastOne | None = None
+    """Judge only so many images of a split, the first by name; null judges all."""
     batch_size: AtLeastOne = 8
-    """Patches of one batch; the confusion counts do not depend on it."""
+    """Patches of one batch; the confusion counts do not depend on it. Whole images take predict.batch_size."""
     worst_samples: AtLeastZero = 8
-    """Worst samples to draw for each split (image, label, prediction, error)."""
+    """Worst images, or patches, to draw for each split (image, label, prediction, error)."""
+    by_step: bool = True
+    """Whether a network that answers in steps is also judged after each of them, on patches."""
+
+    scores: bool = True
+    """Whether scores are written; false writes only the pictures and rasters that are asked for."""
+    boundaries: bool = True
+    """Whether boundary F1 and boundary IoU are measured; they need an image's classes in memory at once."""
+    tolerances: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = (1.0, 2.0, 3.0, 5.0)
+    """Distances in pixels up to which a boundary counts as found, beside 0.75 % of the image's diagonal."""
+    reliability: bool = True
+    """Whether it is measured how far the model's confidence can be believed."""
+
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of two classes, the probability from which on the second is chosen; of more, the confidence below which plots
+    are grey and nothing else changes. null takes the calibrated threshold, else 0.5."""
+    plots: bool = False
+    """Whether each image is drawn as image, label, output and error."""
+    plot_pixels: Annotated[int, Field(ge=64, le=8192)] = 1024
+    """Longest side of an image in a plot; larger ones are thinned out."""
+    masks: bool = False
+    """Whether each image's predicted classes are written, with a palette."""
+    probabilities: bool = False
+    """Whether each image's probabilities are written, a band each class."""
+
+    @model_validator(mode="after")
+    def _whole_images(self) -> "EvaluateSettings":
+        asked = [name for name in ("plots", "masks", "probabilities") if getattr(self, name)]
+        asked += ["threshold"] if self.threshold is not None else []
+        if self.on == "patches" and asked:
+            raise ValueError(f"`{asked[0]}` needs whole images, but `on` is patches; leave one of the two out")
+        if not self.scores and not any((self.plots, self.masks, self.probabilities)):
+            raise ValueError("`scores` is false, and neither plots, masks nor probabilities are asked for")
+        return self
