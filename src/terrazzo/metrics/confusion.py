@@ -1,4 +1,4 @@
-"""How good a segmentation is: one exact confusion matrix over a whole split, and the scores that follow from it.
+"""Pixels by label and prediction: one exact confusion matrix over a split, and the scores that follow from it.
 
 Pixels that are ignored are dropped before counting. Matrices add up exactly in any order, so a score depends on neither
 batch size, nor tiling, nor the number of processes.
@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Int64
 
 from terrazzo.errors import LabelError, ModelError
+from terrazzo.metrics.ratios import mean_of_known, ratio, without_nan
 
 __all__ = ["ClassScores", "Confusion", "Scores"]
 
@@ -67,7 +68,7 @@ class Scores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data ready for JSON: lists, and None in place of NaN."""
-        return {key: _without_nan(part) for key, part in asdict(self).items()}
+        return {key: without_nan(part) for key, part in asdict(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,10 +170,10 @@ class Confusion:
         right = sum(rows[index][index] for index in range(len(rows)))
         weighted = sum(score.pixels * score.iou for score in classes if score.pixels)
         return Scores(
-            miou=_mean_of_known([score.iou for score in classes]),
-            accuracy=_ratio(right, sum(labelled)),
-            mean_accuracy=_mean_of_known([score.recall for score in classes]),
-            frequency_weighted_iou=_ratio(weighted, sum(labelled)),
+            miou=mean_of_known([score.iou for score in classes]),
+            accuracy=ratio(right, sum(labelled)),
+            mean_accuracy=mean_of_known([score.recall for score in classes]),
+            frequency_weighted_iou=ratio(weighted, sum(labelled)),
             foreground_iou=classes[1].iou if len(classes) == 2 else None,
             classes=classes,
             absent=tuple(score.name for score in classes if math.isnan(score.iou)),
@@ -193,27 +194,9 @@ def _outside(values: Int64[torch.Tensor, " pixel"], classes: int) -> list[int]:
 def _class_scores(name: str, right: int, labelled: int, predicted: int) -> ClassScores:
     return ClassScores(
         name=name,
-        iou=_ratio(right, labelled + predicted - right),
-        f1=_ratio(2 * right, labelled + predicted),
-        precision=_ratio(right, predicted),
-        recall=_ratio(right, labelled),
+        iou=ratio(right, labelled + predicted - right),
+        f1=ratio(2 * right, labelled + predicted),
+        precision=ratio(right, predicted),
+        recall=ratio(right, labelled),
         pixels=labelled,
     )
-
-
-def _ratio(part: int | float, whole: int) -> float:
-    return part / whole if whole else math.nan
-
-
-def _mean_of_known(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
-
-
-def _without_nan(value: object) -> object:
-    """Return the same plain data with lists for tuples and None for NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
