@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from terrazzo.losses import CrossEntropy
 from terrazzo.machine import MachineSettings
 from terrazzo.training.distributed import Processes, start, started_together
 from terrazzo.training.evaluation import Examination, evaluate_split
+
+SCRIPT = Path(__file__).parent / "two_processes.py"
 
 
 def test_alone_there_is_nothing_to_add(processes):
@@ -40,11 +43,15 @@ def test_two_processes_count_as_one(tiny, prepared, processes: Processes, tmp_pa
     network = tiny.Tiny().build(bands=3, classes=3)
     examination = Examination("val", prepared.normalisation, batch_size=3, loss=CrossEntropy(), worst=3)
     alone = evaluate_split(network, prepared, examination=examination, processes=processes)
+    both = runpy.run_path(str(SCRIPT))
+    stepwise = Examination("val", prepared.normalisation, batch_size=3, halting_rule=both["REFINER"].halting_rule)
+    refined = evaluate_split(both["refiner"](), prepared, examination=stepwise, processes=processes)
+    assert len({tuple(step.counts.flatten().tolist()) for step in refined.steps}) > 1
+    assert 1 < refined.average_steps < 3
     out = tmp_path / "found.json"
-    script = Path(__file__).parent / "two_processes.py"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launcher, str(script), str(prepared.folder), str(out)],
+        [*launcher, str(SCRIPT), str(prepared.folder), str(out)],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -55,6 +62,8 @@ def test_two_processes_count_as_one(tiny, prepared, processes: Processes, tmp_pa
     assert found["world_size"] == found["state"] == 2
     assert found["confusion"] == alone.confusion.counts.tolist()
     assert found["loss"] == alone.loss
+    assert found["step_confusions"] == [step.counts.tolist() for step in refined.steps]
+    assert found["average_steps"] == refined.average_steps
     assert found["worst"] == [dataclasses.asdict(score) for score in alone.worst]
     rows, in_a_round = len(prepared.training_rows()), 2 * 2 * 2
     assert found["steps"] == 2 * -(-rows // in_a_round)
