@@ -12,10 +12,12 @@ from safetensors import SafetensorError, safe_open
 from terrazzo.bundle.contract import FORMAT, METADATA_KEY, Contract
 from terrazzo.errors import BundleError
 
-__all__ = ["bundle_file", "read_contract", "read_weights", "require_finite"]
+__all__ = ["CALIBRATED_NAME", "best_file", "bundle_file", "read_contract", "read_weights", "require_finite"]
 
 BUNDLE_NAME = "bundle.safetensors"
 """Name of the best bundle in a run folder."""
+CALIBRATED_NAME = "bundle-calibrated.safetensors"
+"""Name of what calibrating made of it."""
 LARGEST_FILE = 64 * 2**30
 """Bytes of a file that is opened at most."""
 LARGEST_HEADER = 32 * 2**20
@@ -23,7 +25,25 @@ LARGEST_HEADER = 32 * 2**20
 
 
 def bundle_file(path: Path) -> Path:
-    """Return the file itself, or the bundle of a run folder.
+    """Return the file itself, or the bundle that a run folder stands for.
+
+    That is its best bundle; or what calibrating made of it, as long as that was made of this very bundle: after further
+    training the earlier calibration counts no more.
+
+    Raises:
+        BundleError: There is none, or one of the two is damaged.
+    """
+    file = best_file(path)
+    calibrated = path / CALIBRATED_NAME
+    if not path.is_dir() or not calibrated.is_file():
+        return file
+    calibration = read_contract(calibrated).calibration
+    made_of_it = calibration is not None and calibration.source == read_contract(file).fingerprint
+    return calibrated if made_of_it else file
+
+
+def best_file(path: Path) -> Path:
+    """Return the file itself, or the best bundle of a run folder as training left it.
 
     Raises:
         BundleError: There is none.

@@ -151,6 +151,9 @@ class ConformalSets(Record):
 class Calibration(Record):
     """All that a bundle knows of how far it can be believed."""
 
+    source: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """Fingerprint of the bundle before it was calibrated; a run folder stands for a calibrated bundle only where this
+    is its best bundle's."""
     window_temperature: WindowTemperature | None = None
     """Applied to the logits of each window."""
     temperature: BlendedTemperature | None = None

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from terrazzo.scene import SceneSummary
 from terrazzo.storage import write_json
 
 __all__ = [
+    "CalibrateSummary",
     "DemoSummary",
     "EvaluateSummary",
     "PhaseTiming",
@@ -146,6 +147,51 @@ class EvaluateSummary(Summary):
     loss: float | None
     miou_by_step: tuple[float, ...] = ()
     avg_steps: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateSummary(Summary):
+    """What `calibrate` found.
+
+    Attributes:
+        bundle: The new bundle; the old one stays.
+        split: Role of the images, or `unlabelled`.
+        parts: How many images each part had: what is fitted, chosen and reported on shares none.
+        calibration: What the new bundle holds, as `terrazzo.calibration.record.Calibration` names its fields.
+        promises: What is promised, or why nothing is, a sentence each.
+        halting: How the halting threshold was chosen: whether any held (`feasible`), how many images one would need
+            (`needed_images`), steps taken and saved; None where it was not.
+        report_split: Role of the images that before and after were measured on.
+        before: Figures of the old bundle on them, none of which was used to calibrate; empty without labels.
+        after: The same figures of the new bundle.
+        warnings: What a person should know.
+    """
+
+    bundle: Path
+    split: str
+    parts: dict[str, int]
+    calibration: dict[str, Any]
+    promises: tuple[str, ...]
+    halting: dict[str, Any] | None = None
+    report_split: str | None = None
+    before: dict[str, float | None] = field(default_factory=dict)
+    after: dict[str, float | None] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def told(self) -> dict[str, object]:
+        """Return what a reader at a terminal wants to know; the rest stands in the file and on the page."""
+        images = ", ".join(f"{count} to {name}" for name, count in self.parts.items())
+        figures = [{"figure": name, "before": old, "after": self.after.get(name)} for name, old in self.before.items()]
+        found: dict[str, object] = {
+            "bundle": str(self.bundle),
+            "folder": str(self.folder),
+            "seconds": self.seconds,
+            "images": f"{self.split}: {images}",
+            "promises": list(self.promises),
+        }
+        if figures:
+            found[f"on {self.report_split}"] = plain(figures)
+        return found | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
 @dataclass(frozen=True, kw_only=True)
