@@ -16,7 +16,14 @@ import torch
 from pydantic import JsonValue, ValidationError
 from safetensors.torch import save_file
 
-from terrazzo.bundle.contract import FORMAT, METADATA_KEY, FrozenBackbone, canonical, require_equal_bands
+from terrazzo.bundle.contract import (
+    FORMAT,
+    METADATA_KEY,
+    FrozenBackbone,
+    canonical,
+    require_equal_bands,
+    require_fitting_calibration,
+)
 from terrazzo.bundle.file import bundle_file, read_contract, read_weights, require_finite
 from terrazzo.calibration.record import Calibration
 from terrazzo.data.augment.geometry import Resize
@@ -90,6 +97,13 @@ class Bundle:
         if self.format != FORMAT:
             raise BundleError(f"A bundle has format {FORMAT}, not {self.format}.")
         require_equal_bands(self.bands, self.normalisation, self.distribution)
+        rule = self.architecture.halting_rule
+        require_fitting_calibration(
+            self.calibration,
+            classes=len(self.classes),
+            bands=len(self.bands),
+            steps=None if rule is None else rule.last,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
+from terrazzo.calibration.local_temperature import LocalTemperature
 from terrazzo.calibration.record import Calibration
+from terrazzo.calibration.temperature import VectorScaling
+from terrazzo.calibration.window_temperature import StepTemperatures
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
 from terrazzo.data.distribution import Distribution
@@ -16,7 +19,15 @@ from terrazzo.geo.bands import Bands
 from terrazzo.models.weight_files import weights_sha256
 from terrazzo.record import Record
 
-__all__ = ["FORMAT", "METADATA_KEY", "Contract", "FrozenBackbone", "canonical", "require_equal_bands"]
+__all__ = [
+    "FORMAT",
+    "METADATA_KEY",
+    "Contract",
+    "FrozenBackbone",
+    "canonical",
+    "require_equal_bands",
+    "require_fitting_calibration",
+]
 
 FORMAT = 1
 """Format number of the files that this version writes."""
@@ -108,6 +119,45 @@ def require_equal_bands(bands: Bands, normalisation: Normalisation, distribution
     if distribution is not None and len(bands) != len(distribution.quantiles):
         raise BundleError(
             f"A bundle has {len(bands)} bands, but its distribution has quantiles of {len(distribution.quantiles)}."
+        )
+
+
+def require_fitting_calibration(
+    calibration: Calibration | None, *, classes: int, bands: int, steps: int | None
+) -> None:
+    """Refuse a calibration that was made for another network.
+
+    Args:
+        calibration: Of a bundle; None where nothing was calibrated.
+        classes: The network's.
+        bands: The network's.
+        steps: Most steps of a network that answers in steps; None for one that answers at once.
+
+    Raises:
+        BundleError: Classes, bands or steps differ.
+    """
+    if calibration is None:
+        return
+    blended, window = calibration.temperature, calibration.window_temperature
+    if isinstance(blended, VectorScaling) and len(blended.weight) != classes:
+        raise BundleError(
+            f"The bundle has {classes} classes, but its vector scaling has factors of {len(blended.weight)}; "
+            "calibrate this bundle itself."
+        )
+    if isinstance(window, StepTemperatures) and len(window.temperatures) != steps:
+        runs = "answers at once" if steps is None else f"runs up to {steps} steps"
+        raise BundleError(
+            f"The bundle's network {runs}, but its calibration has temperatures of {len(window.temperatures)} steps; "
+            "calibrate this bundle itself."
+        )
+    if isinstance(window, LocalTemperature) and (window.classes, window.bands) != (classes, bands):
+        raise BundleError(
+            f"The bundle has {classes} classes and {bands} bands, but its local temperature reads {window.classes} "
+            f"classes and {window.bands} bands; calibrate this bundle itself."
+        )
+    if calibration.decision is not None and classes != 2:
+        raise BundleError(
+            f"The bundle has {classes} classes, but a decision threshold tells two apart; calibrate this bundle itself."
         )
 
 

@@ -6,7 +6,7 @@ to the logits of each window, before they are blended.
 Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2 (temperature and vector scaling).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -27,12 +27,14 @@ class ScalarTemperature(Record):
     """Kind of temperature."""
     temperature: Positive
     """What log-probabilities are divided by."""
+    keeps_classes: ClassVar[bool] = True
+    """Whether no class can change."""
 
     def __call__(self, scores: Float[torch.Tensor, "class y x"]) -> Float[torch.Tensor, "class y x"]:
         """Return logits of the calibrated probabilities.
 
         Args:
-            scores: Log-probabilities or logits.
+            scores: Log-probabilities.
         """
         return scores / self.temperature
 
@@ -46,18 +48,20 @@ class VectorScaling(Record):
     """Factor of each class's log-probability."""
     bias: tuple[Finite, ...]
     """What is added to it then."""
+    keeps_classes: ClassVar[bool] = False
+    """Whether no class can change."""
 
     @model_validator(mode="after")
     def _one_a_class(self) -> "VectorScaling":
-        if len(self.weight) != len(self.bias):
-            raise ValueError(f"{len(self.weight)} factors but {len(self.bias)} offsets")
+        if len(self.weight) != len(self.bias) or not self.weight:
+            raise ValueError(f"{len(self.weight)} factors and {len(self.bias)} offsets; each class needs one of both")
         return self
 
     def __call__(self, scores: Float[torch.Tensor, "class y x"]) -> Float[torch.Tensor, "class y x"]:
         """Return logits of the calibrated probabilities.
 
         Args:
-            scores: Log-probabilities or logits.
+            scores: Log-probabilities; logits would give another answer, since factors differ between classes.
         """
         weight, bias = (scores.new_tensor(values)[:, None, None] for values in (self.weight, self.bias))
         return scores * weight + bias

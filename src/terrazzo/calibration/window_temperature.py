@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 
+from terrazzo.calibration.local_temperature import LocalTemperature
 from terrazzo.record import Record
 
 __all__ = ["StepTemperatures", "WindowTemperature"]
@@ -41,5 +42,5 @@ class StepTemperatures(Record):
         return logits / table[(steps.long() - 1).clamp(0, len(self.temperatures) - 1)][:, None]
 
 
-WindowTemperature = StepTemperatures
+WindowTemperature = Annotated[StepTemperatures | LocalTemperature, Field(discriminator="name")]
 """What is applied to the logits of windows."""

@@ -1,8 +1,9 @@
 """The network on groups of windows: device, precision, views, steps, resize and margin; always the same bits."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int
@@ -23,7 +24,24 @@ from terrazzo.scene.steps import stepping_rule
 from terrazzo.scene.views import Sight, sights_of
 from terrazzo.scene.work import WindowScores
 
-__all__ = ["WindowForward"]
+__all__ = ["SeenAnswer", "WindowForward"]
+
+
+@dataclass(frozen=True)
+class SeenAnswer:
+    """What the network answered to windows in one view, before any temperature and before it is brought back.
+
+    Attributes:
+        sight: How the windows were seen.
+        tiles: Positions of the windows in their group.
+        seen: What the network saw.
+        logits: Its answer; of every step, first to last, where that was asked for.
+    """
+
+    sight: Sight
+    tiles: tuple[int, ...]
+    seen: Float32[torch.Tensor, "tile band _y _x"]
+    logits: tuple[Float32[torch.Tensor, "tile class _y _x"], ...]
 
 
 class WindowForward:
@@ -63,6 +81,8 @@ class WindowForward:
         self.lanes = lanes
         self.classes = len(bundle.classes)
         self.rule = stepping_rule(bundle, settings)
+        trained = bundle.architecture.halting_rule
+        self._steps = 1 if trained is None else trained.last
         self._name = bundle.architecture.name
         self._decisions = decisions
         self._products = products
@@ -92,9 +112,7 @@ class WindowForward:
             ModelError: The network answered another shape than its contract says.
             OutOfMemoryError: The device has too little memory for a batch.
         """
-        if torch.get_num_threads() != self._decisions.threads:
-            # For good, in the calling thread: another number would be other bits.
-            torch.set_num_threads(self._decisions.threads)
+        self._settle_threads()
         with memory_errors(self._what()), torch.inference_mode(), self._meter:
             image, valid = uploaded(group.image, self.device), uploaded(group.valid, self.device)
             scores, steps = self._seen(self._sights[0], image, valid)
@@ -105,6 +123,63 @@ class WindowForward:
             if len(self._sights) > 1:
                 scores /= len(self._sights)
         return WindowScores(scores, steps=steps / len(self._sights), seconds=self._meter.take())
+
+    def answers(self, group: WindowGroup, take: Callable[[SeenAnswer], None], *, every_step: bool = False) -> None:
+        """Hand over what the network answers to each window in each view, before any temperature.
+
+        Args:
+            group: The windows.
+            take: Called with parts of the group, in any order; what it is given is its own.
+            every_step: Whether all steps that the network was trained for are run and answered; otherwise windows stop
+                as they do in a map, and a network that answers at once answers once anyway.
+
+        Raises:
+            ModelError: The network answered another shape than its contract says.
+            OutOfMemoryError: The device has too little memory for a batch.
+        """
+        self._settle_threads()
+        size = self._decisions.batch_size
+        with memory_errors(self._what()), torch.inference_mode():
+            image, valid = uploaded(group.image, self.device), uploaded(group.valid, self.device)
+            for sight in self._sights:
+                if self.rule is not None and not every_step:
+                    self._settled_answers(sight, image, valid, take)
+                    continue
+                for first in range(0, len(image), size):
+                    tiles = tuple(range(first, min(first + size, len(image))))
+                    batch = slice(first, first + size)
+                    if self.rule is None:
+                        seen, logits = self._logits(sight, image[batch], valid[batch])
+                        found = [logits]
+                    else:
+                        seen = _bands_innermost(sight.see(image[batch], valid[batch]))
+                        found = self._every_step(seen)
+                    checked = tuple(self._checked(sight, one, image) for one in found)
+                    take(SeenAnswer(sight, tiles, seen, checked))
+
+    def _settled_answers(
+        self,
+        sight: Sight,
+        image: Float32[torch.Tensor, "batch band y x"],
+        valid: Bool[torch.Tensor, "batch y x"],
+        take: Callable[[SeenAnswer], None],
+    ) -> None:
+        """Hand over windows as they are done."""
+        with self._autocast():
+            for settled, seen in self._settling(sight, image, valid):
+                logits = self._checked(sight, settled.logits, image)
+                take(SeenAnswer(sight, settled.tiles, seen(list(settled.tiles)), (logits,)))
+
+    def _every_step(self, seen: Float32[torch.Tensor, "batch band y x"]) -> list[torch.Tensor]:
+        """Return the logits after each step, none of which is left out."""
+        network = self._adaptive()
+        found = []
+        with self._autocast():
+            state = network.start(seen)
+            for _ in range(self._steps):
+                state = network.step(state)
+                found.append(network.answer(state))
+        return found
 
     def _seen(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
@@ -125,6 +200,13 @@ class WindowForward:
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
     ) -> Float32[torch.Tensor, "batch class _height _width"]:
         """Return the scores of one batch of a network that answers at once."""
+        seen, logits = self._logits(sight, image, valid)
+        return self._scores(sight, logits, seen, image)
+
+    def _logits(
+        self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
+    ) -> tuple[Float32[torch.Tensor, "batch band _y _x"], Float[torch.Tensor, "..."]]:
+        """Return what a network that answers at once saw of one batch, and what it answered."""
         seen = _bands_innermost(sight.see(image, valid))
         missing = self._decisions.batch_size - len(seen)
         if self._decisions.compiled and missing:
@@ -132,18 +214,32 @@ class WindowForward:
             seen = _bands_innermost(torch.cat([seen, seen[-1:].expand(missing, -1, -1, -1)]))
         with self._autocast():
             logits: torch.Tensor = self._network(seen).logits
-        return self._scores(sight, logits[: len(image)], seen[: len(image)], image)
+        return seen[: len(image)], logits[: len(image)]
 
     def _refined(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
     ) -> tuple[Float32[torch.Tensor, "batch channel _height _width"], float]:
         """Return the scores of windows of a network that answers in steps, and the sum of their steps."""
-        network, rule = self._network, self.rule
-        if rule is None or not isinstance(network, Adaptive):
-            raise ModelError(f"{self._name} does not answer in steps.")
-        size = self._decisions.batch_size
         scores = self._room(image)
         taken = 0.0
+        with self._autocast():
+            for settled, seen in self._settling(sight, image, valid):
+                tiles = list(settled.tiles)
+                met = seen(tiles) if self._temperature is not None else settled.logits
+                scores[tiles, : self.classes] = self._scores(sight, settled.logits, met, image, steps=_steps(settled))
+                if scores.shape[1] > self.classes:
+                    scores[tiles, self.classes :] = self._step_map(sight, settled, image)
+                taken += sum(settled.steps)
+        return scores, taken
+
+    def _settling(
+        self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
+    ) -> Iterator[tuple[Settled, Callable[[slice | list[int]], torch.Tensor]]]:
+        """Yield windows as they are done, with what shows what the network sees of any; the caller sets autocast."""
+        network, rule = self._adaptive(), self.rule
+        if rule is None:
+            raise ModelError(f"{self._name} does not answer in steps.")
+        size = self._decisions.batch_size
 
         def seen(tiles: slice | list[int]) -> torch.Tensor:
             return _bands_innermost(sight.see(image[tiles], valid[tiles]))
@@ -152,15 +248,23 @@ class WindowForward:
             for first in range(0, len(image), size):
                 yield seen(slice(first, first + size))
 
-        with self._autocast():
-            for settled in refine_refilled(network, batches(), rule=rule, places=size):
-                tiles = list(settled.tiles)
-                met = seen(tiles) if self._temperature is not None else settled.logits
-                scores[tiles, : self.classes] = self._scores(sight, settled.logits, met, image, steps=_steps(settled))
-                if scores.shape[1] > self.classes:
-                    scores[tiles, self.classes :] = self._step_map(sight, settled, image)
-                taken += sum(settled.steps)
-        return scores, taken
+        for settled in refine_refilled(network, batches(), rule=rule, places=size):
+            yield settled, seen
+
+    def _adaptive(self) -> Adaptive:
+        if not isinstance(self._network, Adaptive):
+            raise ModelError(f"{self._name} does not answer in steps.")
+        return self._network
+
+    def _checked(
+        self, sight: Sight, logits: Float[torch.Tensor, "..."], image: Float32[torch.Tensor, "_ band y x"]
+    ) -> Float32[torch.Tensor, "batch class _y _x"]:
+        """Return logits in full precision, one plane a class, after they proved to have the contract's shape."""
+        expected = (len(logits), self.classes, *sight.seen_size(*image.shape[-2:]))
+        if tuple(logits.shape) != expected:
+            raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
+        # Softmax and blending in full precision: seams show what is rounded here. One plane a class is their layout.
+        return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
     def _scores(
         self,
@@ -180,12 +284,9 @@ class WindowForward:
             image: Windows of the scene.
             steps: After how many steps each window, or each of its pixels, was answered.
         """
-        # Softmax and blending in full precision: seams show what is rounded here. One plane a class is their layout.
-        logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
-        expected = (len(logits), self.classes, *sight.seen_size(*image.shape[-2:]))
-        if tuple(logits.shape) != expected:
-            raise ModelError(f"{self._name} answered logits of shape {tuple(logits.shape)} instead of {expected}.")
+        logits = self._checked(sight, logits, image)
         if self._temperature is not None:
+            # Of what the network answered: before it is turned back or brought to another size.
             logits = self._temperature(logits, seen, steps)
         logits = self._inner(sight.back(logits, (image.shape[-2], image.shape[-1])))
         if self._products.blend == "probabilities":
@@ -215,6 +316,11 @@ class WindowForward:
     def _autocast(self) -> AbstractContextManager[None]:
         precision = self._decisions.precision
         return torch.autocast(self.device.type, dtype=DTYPES[precision], enabled=precision != "float32")
+
+    def _settle_threads(self) -> None:
+        if torch.get_num_threads() != self._decisions.threads:
+            # For good, in the calling thread: another number would be other bits.
+            torch.set_num_threads(self._decisions.threads)
 
     def _what(self) -> str:
         return f"{self._name} on {self._decisions.batch_size} windows at once"

@@ -19,6 +19,7 @@ from terrazzo.scene.settings import Blend, PredictSettings
 __all__ = [
     "CONFIDENCE_STEPS",
     "STEPS_SCALE",
+    "UNCALIBRATED",
     "Product",
     "ProductRows",
     "Products",
@@ -121,8 +122,8 @@ class Products:
                     f"The network's answer is not a number in rows {y} to {y + scores.shape[1] - 1}; its values "
                     "overflow in this precision (try predict.precision=float32), or the training diverged."
                 )
-            if self.calibration.decision is not None:
-                best, number = self.chosen(per_class)
+            if are_probabilities and self._settles_classes:
+                best, number = self.chosen(per_class, scores)
             found = {"class": number[None].to(_torch_type(self.items[0].dtype))}
             probabilities = per_class if are_probabilities else None
             confidence = best if are_probabilities else None
@@ -148,25 +149,49 @@ class Products:
         if temperature is None and self.blend == "probabilities":
             return per_class
         if temperature is not None:
-            if self.blend == "probabilities":
-                # A probability that was rounded to nothing stays as good as nothing.
-                per_class = per_class.clamp_min(torch.finfo(torch.float32).tiny).log()
-            per_class = temperature(per_class)
+            per_class = temperature(self.log_probabilities(scores))
         return _softmax(per_class, best_class(per_class)[0])
 
+    def log_probabilities(self, scores: Float32[torch.Tensor, "channel y x"]) -> Float32[torch.Tensor, "class y x"]:
+        """Return what a temperature is applied to, each pixel's from its own scores alone.
+
+        Args:
+            scores: Blended scores.
+        """
+        per_class = scores[: self.classes]
+        if self.blend == "probabilities":
+            # A probability that was rounded to nothing stays as good as nothing.
+            return per_class.clamp_min(torch.finfo(torch.float32).tiny).log()
+        shifted = per_class - best_class(per_class)[0]
+        return shifted - _summed(shifted.exp()).log()
+
     def chosen(
-        self, probabilities: Float32[torch.Tensor, "class y x"]
+        self,
+        probabilities: Float32[torch.Tensor, "class y x"],
+        scores: Float32[torch.Tensor, "channel y x"] | None = None,
     ) -> tuple[Float32[torch.Tensor, "y x"], Integer[torch.Tensor, "y x"]]:
         """Return the probability of each pixel's class, and which that is.
 
         Args:
             probabilities: Calibrated ones.
+            scores: What they were made of: a temperature that changes no class may still round two classes to one
+                probability, and then these tell which is the larger.
         """
         decision = self.calibration.decision
         if decision is None:
-            return best_class(probabilities)
+            confidence, number = best_class(probabilities)
+            temperature = self.calibration.temperature
+            if scores is not None and temperature is not None and temperature.keeps_classes:
+                number = best_class(scores[: self.classes])[1]
+            return confidence, number
         second = probabilities[1] >= decision.threshold
         return torch.where(second, probabilities[1], probabilities[0]), second.to(torch.uint8)
+
+    @property
+    def _settles_classes(self) -> bool:
+        """Whether more than the largest score says which class is chosen."""
+        temperature = self.calibration.temperature
+        return self.calibration.decision is not None or (temperature is not None and temperature.keeps_classes)
 
     def _decided(
         self,
