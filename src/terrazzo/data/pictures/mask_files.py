@@ -32,7 +32,7 @@ from terrazzo.geo.grid import Window
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, fingerprint, locked, read_json, sweep, write_json, write_text
 
-__all__ = ["LARGEST_PNG_PIXELS", "MaskKind", "MaskSummary", "write_masks"]
+__all__ = ["LARGEST_PNG_PIXELS", "MaskKind", "MaskSummary", "file_names", "write_masks"]
 
 MaskKind = Literal["none", "index", "colour", "both"]
 """What is written: nothing; class numbers (`index/`); colours (`colour/`); or both."""
@@ -80,7 +80,7 @@ def write_masks(
     """
     labelled = [entry for entry in prepared.catalog if entry.label is not None]
     kinds = ("index", "colour") if kind == "both" else (kind,)
-    names = _names(labelled)
+    names = file_names(labelled)
     goals = [
         {what: folder / what / f"{name}{_suffix(entry)}" for what in kinds}
         for entry, name in zip(labelled, names, strict=True)
@@ -112,8 +112,15 @@ def write_masks(
     return MaskSummary(folder, files)
 
 
-def _names(entries: Sequence[ImageEntry]) -> list[str]:
-    """Name masks after their images, each once, and never outside the folder."""
+def file_names(entries: Sequence[ImageEntry]) -> list[str]:
+    """Return names of files after those of images, each once, and none that leads outside a folder.
+
+    Args:
+        entries: Images.
+
+    Returns:
+        Paths without suffix, relative, in the images' order.
+    """
     names: list[str] = []
     taken: set[str] = set()
     for entry in entries:

@@ -1,0 +1,124 @@
+"""Rows of an image as a bundle answers them, beside their labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+
+from terrazzo.assessment.images import pass_image, target_rows
+from terrazzo.bundle import Bundle
+from terrazzo.data.catalog import ImageEntry
+from terrazzo.data.classes import Classes
+from terrazzo.errors import ModelError
+from terrazzo.geo.bands import Bands
+from terrazzo.machine import MachineSettings
+from terrazzo.scene.image_pass import ImagePass
+from terrazzo.scene.products import UNCALIBRATED, best_class
+from terrazzo.scene.settings import PredictSettings
+
+__all__ = ["Answering", "JudgedRows"]
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """Rows of an image over its whole width, answered and labelled.
+
+    Attributes:
+        y: First row.
+        target: Class of the label, 0..K-1, or the ignore value.
+        ignored: Where nothing counts: no label, or a band was not measured.
+        valid: Where every band was measured.
+        probabilities: Of each class, calibrated where the bundle is.
+        number: Class that is answered, 0..K-1.
+        confidence: Probability of that class.
+        before: Probabilities without the calibration; None where they are the same, or take another pass.
+        steps: Steps that each pixel took; None for a network that answers once.
+    """
+
+    y: int
+    target: Int64[torch.Tensor, "y x"]
+    ignored: Bool[torch.Tensor, "y x"]
+    valid: Bool[np.ndarray, "y x"]
+    probabilities: Float32[torch.Tensor, "class y x"]
+    number: Int64[torch.Tensor, "y x"]
+    confidence: Float32[torch.Tensor, "y x"]
+    before: Float32[torch.Tensor, "class y x"] | None = None
+    steps: Float32[torch.Tensor, "y x"] | None = None
+
+
+class Answering:
+    """A bundle that answers whole images as a map would.
+
+    Args:
+        bundle: The network and what it was trained for.
+        settings: How images are cut and blended; what a map would hold beside the class is left aside.
+        machine: What is computed on.
+        bands: The images' bands, in the network's order.
+        classes: How their labels name classes.
+        threshold: Of two classes, the probability from which on the second is chosen; the calibrated one, or else
+            the more probable class, if None. Nothing for more classes.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: PredictSettings,
+        machine: MachineSettings,
+        *,
+        bands: Bands,
+        classes: Classes,
+        threshold: float | None = None,
+    ) -> None:
+        self.bands = bands
+        self.classes = classes
+        self.in_steps = bundle.architecture.halting_rule is not None
+        layers = ("steps",) if self.in_steps else ()
+        self._pass = ImagePass(bundle, settings.model_copy(update={"layers": layers}), machine)
+        self._threshold = threshold if len(classes) == 2 else None
+        self._plain = replace(self._pass.products, calibration=UNCALIBRATED)
+        applied = self._pass.products.calibration
+        self._blended = applied.temperature is not None or applied.decision is not None
+
+    def decide_on(self, entry: ImageEntry) -> None:
+        """Decide precision and batch on an image, so that several processes that are given the same decide alike."""
+        image = pass_image(entry, self.bands, self.classes)
+        self._pass.forward(self._pass.plan(image), image)
+
+    def rows(self, entry: ImageEntry) -> Iterator[JudgedRows]:
+        """Yield an image from top to bottom; memory is of the order of a row of windows.
+
+        Raises:
+            DataError: Image or label cannot be read.
+            ModelError: The network answered wrong shapes, or what is no number.
+            OutOfMemoryError: The device has too little memory.
+        """
+        products = self._pass.products
+        for rows in self._pass.rows(pass_image(entry, self.bands, self.classes)):
+            target, ignored = target_rows(entry, self.classes, rows.y, rows.valid)
+            with torch.inference_mode():
+                probabilities = products.probabilities(rows.scores)
+                best, _ = best_class(probabilities)
+                if not bool(torch.isfinite(best.sum())):
+                    raise ModelError(
+                        f"The network's answer to {entry.image} is not a number in rows {rows.y} to "
+                        f"{rows.y + rows.valid.shape[0] - 1}; its values overflow in this precision (try "
+                        "predict.precision=float32), or the training diverged."
+                    )
+                if self._threshold is None:
+                    confidence, number = products.chosen(probabilities)
+                else:
+                    second = probabilities[1] >= self._threshold
+                    confidence, number = torch.where(second, probabilities[1], probabilities[0]), second
+                yield JudgedRows(
+                    y=rows.y,
+                    target=torch.from_numpy(target.astype(np.int64)),
+                    ignored=torch.from_numpy(ignored),
+                    valid=rows.valid,
+                    probabilities=probabilities,
+                    number=number.to(torch.int64),
+                    confidence=confidence,
+                    before=self._plain.probabilities(rows.scores) if self._blended else None,
+                    steps=rows.scores[len(self.classes)] if self.in_steps else None,
+                )
