@@ -91,7 +91,7 @@ def fit_local(pixels: Surroundings) -> LocalFit:
         kept = [one.detach().clone() for one in parameters]
         waited = 0
         for _ in range(_ROUNDS):
-            optimizer.step(closure)
+            optimizer.step(closure)  # type: ignore[no-untyped-call] # as torch has it
             found = _value(held, parameters)
             if found < best:
                 best, kept, waited = found, [one.detach().clone() for one in parameters], 0

@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float32, Float64, Int64, Integer, UInt64
 __all__ = ["LEAST_OF_A_CLASS", "PixelSample", "SampledPixels"]
 
 LEAST_OF_A_CLASS = 32
-"""Pixels that are drawn of each class that an image holds, however rare it is; all where it has fewer."""
+"""Pixels that are drawn of each class that an image holds, however rare it is; all where it has fewer, and fewer where
+there are so many classes that these would be more than all others."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class PixelSample:
     def __init__(self, name: str, *, pixels: int, classes: int, width: int, least: int = LEAST_OF_A_CLASS) -> None:
         self._seed = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
         self._pixels = pixels
-        self._least = min(least, pixels)
+        # Half of what is drawn at the most.
+        self._least = min(least, max(pixels // classes, 1))
         self._width = width
         self._counts = np.zeros(classes, dtype=np.int64)
         # From which place in line on a pixel is certainly not drawn: for all classes alike, and for each.

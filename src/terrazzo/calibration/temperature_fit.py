@@ -165,4 +165,4 @@ def _minimise(parameters: list[torch.Tensor], objective: Callable[[], torch.Tens
 
     # Wherever the caller is: a fit needs gradients.
     with torch.inference_mode(False), torch.enable_grad():
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call] # as torch has it

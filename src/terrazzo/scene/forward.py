@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int
@@ -251,7 +252,7 @@ class WindowForward:
         for settled in refine_refilled(network, batches(), rule=rule, places=size):
             yield settled, seen
 
-    def _adaptive(self) -> Adaptive:
+    def _adaptive(self) -> "Adaptive[Any]":
         if not isinstance(self._network, Adaptive):
             raise ModelError(f"{self._name} does not answer in steps.")
         return self._network
