@@ -10,6 +10,7 @@ from jaxtyping import Float
 from terrazzo.errors import ModelError
 from terrazzo.models.architecture import Architecture, Network, Pretraining
 from terrazzo.models.backbones.backbone import BACKBONES, Backbone, BackboneNetwork
+from terrazzo.models.cached_maps import frozen_maps, require_maps_of
 from terrazzo.models.heads.head import HEADS, Head, HeadNetwork
 from terrazzo.models.maps import cropped
 from terrazzo.models.output import Output
@@ -94,9 +95,7 @@ class FrozenBackboneHeadNetwork(BackboneHeadNetwork):
 
     def encode(self, image: Float[torch.Tensor, "batch band y x"]) -> tuple[torch.Tensor, ...]:
         """Return the backbone's maps of the padded image, without gradient."""
-        with torch.no_grad():
-            maps: tuple[torch.Tensor, ...] = self.backbone(self._padded(image))
-        return maps
+        return frozen_maps(self.backbone, self._padded(image))
 
     def decode(self, image: Float[torch.Tensor, "batch band y x"], features: Sequence[torch.Tensor]) -> Output:
         """Answer at the size of the image.
@@ -106,20 +105,9 @@ class FrozenBackboneHeadNetwork(BackboneHeadNetwork):
             features: What `encode` returned for this very image, in any floating type.
         """
         full = self._padded(image)
-        self._check(full, features)
+        require_maps_of(self.backbone.layout, features, batch=len(full), height=full.shape[-2], width=full.shape[-1])
         maps = tuple(one.to(image.dtype) for one in features)
         return cropped(self.head(full, maps), height=image.shape[-2], width=image.shape[-1])
-
-    def _check(self, full: Float[torch.Tensor, "batch band y x"], features: Sequence[torch.Tensor]) -> None:
-        """Refuse maps that another image or another backbone gave."""
-        layout = self.backbone.layout
-        wanted = [
-            (len(full), count, full.shape[-2] // stride, full.shape[-1] // stride)
-            for count, stride in zip(layout.channels, layout.strides, strict=True)
-        ]
-        found = [tuple(one.shape) for one in features]
-        if found != wanted:
-            raise ModelError(f"Cached maps are {found} where {wanted} were expected; compute them again.")
 
 
 class Composition(Architecture):

@@ -17,7 +17,7 @@ from terrazzo.models.output import Output
 from terrazzo.models.padding import crop, pad, padded
 from terrazzo.models.pooling import make_pooling_repeatable
 from terrazzo.models.recomputed_blocks import recompute_blocks
-from terrazzo.models.smp_weights import EncoderWeights
+from terrazzo.models.smp_weights import EncoderWeights, unfetched
 from terrazzo.record import nearest
 
 __all__ = ["ENCODERS", "Smp", "SmpNetwork", "check_encoder"]
@@ -140,10 +140,7 @@ class Smp(Architecture):
             if weights is not None:
                 weights.finish(model.get_submodule("encoder"), bands)
         except OSError as error:
-            raise ModelError(
-                f'The weights "{self.weights}" of encoder {self.encoder} cannot be fetched: {error}. Check the '
-                "connection, give the path of a .safetensors file as weights, or start from random weights (null)."
-            ) from error
+            raise unfetched(self.encoder, self.weights, error) from error
         except ModelError:
             raise
         except _REFUSALS as error:

@@ -12,7 +12,7 @@ from terrazzo.errors import ModelError
 from terrazzo.models.architecture import Pretraining
 from terrazzo.record import nearest
 
-__all__ = ["EncoderWeights"]
+__all__ = ["EncoderWeights", "unfetched"]
 
 
 @dataclass(frozen=True)
@@ -203,3 +203,11 @@ def _spread(channels: list[float], bands: int) -> tuple[float, ...]:
     if bands == 1:
         return (sum(channels) / len(channels),)
     return tuple(channels[band % len(channels)] for band in range(bands))
+
+
+def unfetched(encoder: str, weights: str | None, reason: OSError) -> ModelError:
+    """Return the error that says why weights cannot be had, and what to do."""
+    return ModelError(
+        f'The weights "{weights}" of encoder {encoder} cannot be fetched: {reason}. Check the connection, give the '
+        "path of a .safetensors file as weights, or start from random weights (null)."
+    )

@@ -10,8 +10,8 @@ from typing import Literal
 from terrazzo.data.features.cache import shard_names
 from terrazzo.data.features.index import INDEX_FILE, FeatureIndex, StoredShard, load_index
 from terrazzo.data.features.plan import FEATURES_FOLDER
+from terrazzo.data.written_file import fault_of
 from terrazzo.progress import Listener, Progress, silent
-from terrazzo.storage import hash_file
 
 __all__ = ["FeatureFinding", "check_features", "remove_features"]
 
@@ -63,7 +63,7 @@ def check_features(folder: Path, *, workers: int = 1, listener: Listener = silen
             findings.append(FeatureFinding(cache / INDEX_FILE, what, "unfinished"))
 
     def check(path: Path) -> FeatureFinding | None:
-        found = _fault(path, known[path])
+        found = fault_of(path, size=known[path].bytes, sha256=known[path].sha256)
         return FeatureFinding(path, *found) if found else None
 
     if known:
@@ -73,20 +73,6 @@ def check_features(folder: Path, *, workers: int = 1, listener: Listener = silen
         ):
             findings += [fault for fault in progress.each(pool.map(check, sorted(known))) if fault is not None]
     return sorted(findings, key=lambda finding: finding.path)
-
-
-def _fault(path: Path, shard: StoredShard) -> tuple[str, Literal["missing", "damaged"]] | None:
-    try:
-        size = path.stat().st_size
-        if size != shard.bytes:
-            return f"it has {size} bytes, but {shard.bytes} were written", "damaged"
-        if hash_file(path) != shard.sha256:
-            return "its bytes are not those that were written", "damaged"
-    except FileNotFoundError:
-        return "it is missing", "missing"
-    except OSError as error:
-        return f"it cannot be read: {error}", "damaged"
-    return None
 
 
 def remove_features(findings: Iterable[FeatureFinding]) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import rasterio
-from rasterio.errors import RasterioError
 
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
@@ -28,6 +27,7 @@ from terrazzo.data.store.manifest import (
 )
 from terrazzo.data.store.plan import Store, drawn_anew, exceeds_memory, plan_tiles, threads
 from terrazzo.data.store.writing import LAYOUT_TAG, TileJob, write_tiles
+from terrazzo.data.written_file import fault_of
 from terrazzo.geo.bands import Bands
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import hash_file, require_space, sweep
@@ -241,7 +241,8 @@ def check_store(folder: Path, *, workers: int = 1, listener: Listener = silent) 
         readers.setdefault(name, []).append(image_id)
 
     def check(name: str) -> StoreFinding | None:
-        found = _fault(store / name, manifest.files[name])
+        file = manifest.files[name]
+        found = fault_of(store / name, size=file.bytes, sha256=file.sha256)
         return StoreFinding(store / name, tuple(readers[name]), *found) if found else None
 
     unused = [
@@ -255,20 +256,6 @@ def check_store(folder: Path, *, workers: int = 1, listener: Listener = silent) 
     ):
         faults = [fault for fault in progress.each(pool.map(check, sorted(manifest.files))) if fault is not None]
     return sorted([*faults, *unused], key=lambda finding: finding.path)
-
-
-def _fault(path: Path, file: StoredFile) -> tuple[str, Literal["missing", "damaged"]] | None:
-    try:
-        size = path.stat().st_size
-        if size != file.bytes:
-            return f"it has {size} bytes, but {file.bytes} were written", "damaged"
-        if hash_file(path) != file.sha256:
-            return "its bytes are not those that were written", "damaged"
-    except FileNotFoundError:
-        return "it is missing", "missing"
-    except (OSError, RasterioError) as error:
-        return f"it cannot be read: {error}", "damaged"
-    return None
 
 
 def remove_tiles(findings: Iterable[StoreFinding]) -> None:

@@ -12,7 +12,7 @@ from terrazzo.models.backbones.backbone import Backbone, BackboneNetwork, Featur
 from terrazzo.models.normalisation_layers import allow_single_values
 from terrazzo.models.pooling import make_pooling_repeatable
 from terrazzo.models.smp import ENCODERS, check_encoder
-from terrazzo.models.smp_weights import EncoderWeights
+from terrazzo.models.smp_weights import EncoderWeights, unfetched
 
 __all__ = ["SmpBackbone", "SmpBackboneNetwork"]
 
@@ -70,10 +70,7 @@ class SmpBackbone(Backbone):
             make_pooling_repeatable(encoder)
             return self._probed(encoder, bands)
         except OSError as error:
-            raise ModelError(
-                f'The weights "{self.weights}" of encoder {self.encoder} cannot be fetched: {error}. Check the '
-                "connection, give the path of a .safetensors file as weights, or start from random weights (null)."
-            ) from error
+            raise unfetched(self.encoder, self.weights, error) from error
         except ModelError:
             raise
         except _REFUSALS as error:

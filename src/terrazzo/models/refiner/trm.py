@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 
-from terrazzo.errors import ModelError
 from terrazzo.models.architecture import Network, Pretraining
 from terrazzo.models.backbones.backbone import BACKBONES, Backbone, BackboneNetwork
 from terrazzo.models.backbones.stem import Stem
+from terrazzo.models.cached_maps import frozen_maps, require_maps_of
 from terrazzo.models.channel_norm import NormKind
 from terrazzo.models.output import Output
 from terrazzo.models.padding import crop, pad, padded
@@ -211,9 +211,7 @@ class FrozenTrmNetwork(TrmNetwork):
 
     def encode(self, image: Float[torch.Tensor, "batch band y x"]) -> tuple[torch.Tensor, ...]:
         """Return the backbone's maps of the padded image, without gradient."""
-        with torch.no_grad():
-            maps: tuple[torch.Tensor, ...] = self.backbone(self._padded(image))
-        return maps
+        return frozen_maps(self.backbone, self._padded(image))
 
     def decode(self, image: Float[torch.Tensor, "batch band y x"], features: Sequence[torch.Tensor]) -> Output:
         """Answer at the size of the image.
@@ -225,11 +223,6 @@ class FrozenTrmNetwork(TrmNetwork):
         Raises:
             ModelError: The maps are not of this image or this backbone.
         """
-        layout = self.backbone.layout
-        rows, columns = (padded(size, multiple=self.multiple) for size in image.shape[-2:])
-        pairs = zip(layout.channels, layout.strides, strict=True)
-        wanted = [(len(image), count, rows // stride, columns // stride) for count, stride in pairs]
-        found = [tuple(one.shape) for one in features]
-        if found != wanted:
-            raise ModelError(f"Cached maps are {found} where {wanted} were expected; compute them again.")
+        height, width = (padded(size, multiple=self.multiple) for size in image.shape[-2:])
+        require_maps_of(self.backbone.layout, features, batch=len(image), height=height, width=width)
         return self.run(self.start_from(image, tuple(one.to(image.dtype) for one in features)))
