@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from terrazzo.bundle import Bundle as Bundle
     from terrazzo.config import load_config as load_config
+    from terrazzo.phases.calibrate import calibrate as calibrate
     from terrazzo.phases.demo import demo as demo
     from terrazzo.phases.evaluate import evaluate as evaluate
     from terrazzo.phases.init import init as init
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Bundle": "terrazzo.bundle",
+    "calibrate": "terrazzo.phases.calibrate",
     "demo": "terrazzo.phases.demo",
     "evaluate": "terrazzo.phases.evaluate",
     "init": "terrazzo.phases.init",
@@ -38,6 +40,7 @@ _HOMES = {
 __all__ = [
     "Bundle",
     "__version__",
+    "calibrate",
     "demo",
     "evaluate",
     "init",

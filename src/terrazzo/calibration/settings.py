@@ -7,9 +7,9 @@ from pydantic import Field, StringConstraints, model_validator
 from terrazzo.calibration.record import HaltingLoss, HaltingMethod
 from terrazzo.record import Record
 
-__all__ = ["AbstainSettings", "CalibrateSettings", "HaltingSettings", "TemperatureKind"]
+__all__ = ["AbstainSettings", "CalibrateSettings", "FittedTemperature", "HaltingSettings"]
 
-TemperatureKind = Literal["auto", "none", "scalar", "vector", "step", "local"]
+FittedTemperature = Literal["none", "scalar", "vector", "step", "local"]
 Inside = Annotated[float, Field(gt=0, lt=1)]
 Role = Annotated[str, StringConstraints(pattern=r"^(train|val|calibrate|test|val_[a-z0-9_]+)$")]
 
@@ -90,9 +90,9 @@ class CalibrateSettings(Record):
     chosen on the rest, which they have not seen."""
     seed: int = 0
     """Draws another division into these parts; it goes by a hash of the images' names."""
-    temperature: TemperatureKind = "auto"
+    temperature: Literal["auto", "none", "scalar", "vector", "step", "local"] = "auto"
     """`scalar`, one for all classes; `vector`, a factor and an offset for each; `step`, one for each step; `local`, one
-    for each pixel; auto is step for a network that answers in steps, else scalar."""
+    for each pixel; none leaves it; auto is step for a network that answers in steps, else scalar."""
     pixels_per_image: Annotated[int, Field(ge=1)] = 4096
     """Labelled pixels of each image that temperatures are fitted on."""
     halting: HaltingSettings | None = HaltingSettings()
@@ -108,8 +108,6 @@ class CalibrateSettings(Record):
     unlabelled: tuple[str, ...] = ()
     """Scenes without labels, as predict takes them: the halting threshold is chosen by disagreement on these, a scene
     being the unit, and nothing else is calibrated."""
-    out: str | None = None
-    """File of the new bundle; `bundle-calibrated.safetensors` beside the old one if not given."""
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
     """Day that the bundle states; today's in UTC if not given."""
 

@@ -11,7 +11,8 @@ __all__ = ["run"]
 def run(configuration: Configuration = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Do every enabled phase of a configuration.
 
-    In order: verify, prepare, train, evaluate, predict. What was skipped is said, and how long each phase took.
+    In order: verify, prepare, train, calibrate, evaluate, predict. What was skipped is said, and how long each phase
+    took.
     """
     with Session("run", as_json=as_json, debug=debug) as session:
         from terrazzo.errors import UnfitDataError

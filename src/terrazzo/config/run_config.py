@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from terrazzo.calibration.settings import CalibrateSettings
 from terrazzo.config.dump import Carried, differences, dumped, to_yaml
 from terrazzo.config.issue import Path
 from terrazzo.data.augment.sets import Augmentation
@@ -60,6 +61,8 @@ class RunConfig(Record):
     """The phase that cuts and measures the data."""
     train: TrainSettings = TrainSettings()
     """The phase that trains the model."""
+    calibrate: CalibrateSettings = CalibrateSettings()
+    """The phase that says how far the model can be believed, and when it may stop early."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """The phase that judges the model."""
     predict: PredictSettings = PredictSettings()
@@ -173,6 +176,29 @@ def _roles_are_filled(data: DataSettings, train: TrainSettings) -> list[Found]:
     return found
 
 
+def _calibration_has_images(data: DataSettings, calibrate: CalibrateSettings) -> list[Found]:
+    """What is calibrated in a run needs images of its own, and a decision threshold two classes."""
+    if not calibrate.enable:
+        return []
+    found: list[Found] = []
+    split, role = data.split, calibrate.split
+    if not calibrate.unlabelled and (role in {"train", "val"} or role.startswith("val_")):
+        if not calibrate.allow_selected:
+            message = f"{role} trains or chooses the model; name calibrate, or set calibrate.allow_selected."
+            found.append((("calibrate", "split"), message))
+    elif not calibrate.unlabelled:
+        # Beside fractions and blocks a folder may say the role; of polygons only their file knows.
+        ways: dict[str, Mapping[Any, Any] | None] = {"lists": split.lists, "regions": split.regions}
+        for way, roles in ways.items():
+            if roles is not None and not roles.get(role):
+                message = f'has nothing for "{role}", which calibrate.enable needs: images that train nothing.'
+                found.append((("data", "split", way), message))
+    if calibrate.decision is not None and len(data.classes) != 2:
+        message = f"tells two classes apart, but data.classes has {len(data.classes)}; leave it out."
+        found.append((("calibrate", "decision"), message))
+    return found
+
+
 def _loss_reads_the_answers(model: Architecture, loss: Loss) -> list[Found]:
     """A part of an answer that no loss reads would never be trained."""
     if loss.reads == model.answers:
@@ -238,6 +264,7 @@ def _features_can_be_cached(model: Architecture, augment: Augmentation, prepare:
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., list[Found]]], ...] = (
     (("machine",), _timing_is_random),
     (("data", "train"), _roles_are_filled),
+    (("data", "calibrate"), _calibration_has_images),
     (("model", "loss"), _loss_reads_the_answers),
     (("data", "train"), _named_sets_exist),
     (("data", "train"), _monitored_class_exists),

@@ -1,7 +1,7 @@
 """What a calibration was made on, so that anyone can check that it was these images: names, pixels, day, conditions."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,9 +14,7 @@ from terrazzo.data.reading import read_image, read_target
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster
-from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.promise import conditions_of
-from terrazzo.scene.rows import SceneRows
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["day", "entry_hash", "joined_hash", "origin_of", "scene_hash"]
@@ -69,28 +67,31 @@ def entry_hash(entry: ImageEntry, bands: Bands, classes: Classes) -> str:
         DataError: The image or its label cannot be read.
     """
     digest = _begun(entry.image_id, entry.height, entry.width)
-    for top in range(0, entry.height, _ROWS_AT_ONCE):
-        window = Window(top, 0, min(_ROWS_AT_ONCE, entry.height - top), entry.width)
+    for window in _windows(entry):
         _add_rows(digest, read_image(entry, window, bands))
         digest.update(np.ascontiguousarray(read_target(entry, window, classes)).tobytes())
     return digest.hexdigest()
 
 
-def scene_hash(scene: SceneEntry, bands: Bands) -> str:
-    """Return a SHA-256 of a scene's name and pixels.
+def scene_hash(entry: ImageEntry, bands: Bands) -> str:
+    """Return a SHA-256 of an image's name and pixels, without labels.
 
     Args:
-        scene: The scene.
-        bands: Which of its bands, in the network's order.
+        entry: The image or scene.
+        bands: Bands in the network's order.
 
     Raises:
-        DataError: The scene cannot be read.
+        DataError: It cannot be read.
     """
-    digest = _begun(scene.name, scene.grid.height, scene.grid.width)
-    with SceneRows(scene.open, bands) as source:
-        for raster in source.rows(0, scene.grid.height):
-            _add_rows(digest, raster)
+    digest = _begun(entry.image_id, entry.height, entry.width)
+    for window in _windows(entry):
+        _add_rows(digest, read_image(entry, window, bands))
     return digest.hexdigest()
+
+
+def _windows(entry: ImageEntry) -> Iterator[Window]:
+    for top in range(0, entry.height, _ROWS_AT_ONCE):
+        yield Window(top, 0, min(_ROWS_AT_ONCE, entry.height - top), entry.width)
 
 
 def _begun(name: str, height: int, width: int) -> "hashlib._Hash":

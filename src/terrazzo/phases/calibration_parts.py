@@ -61,15 +61,15 @@ def images_of(catalog: Catalog, settings: CalibrateSettings) -> list[ImageEntry]
         what = "trained" if split == "train" else "chose"
         raise ConfigError(
             f'The images of the split "{split}" {what} the model, so that it looks better on them than it is; '
-            "calibrate on the split calibrate. `--allow-selected` (calibrate.allow_selected: true) takes them nevertheless, and "
-            "nothing is promised then."
+            "calibrate on the split calibrate. `--allow-selected` (calibrate.allow_selected: true) takes them "
+            "nevertheless, and nothing is promised then."
         )
     if split not in catalog.splits:
         raise ConfigError(
             f'The data has no split "{split}", only {", ".join(catalog.splits) or "images without a role"}. '
-            "Calibrating needs images that neither trained nor chose the model: give some the role calibrate, such as by "
-            "data.split.fractions: {train: 0.7, val: 0.1, calibrate: 0.1, test: 0.1}, by data.split.lists, by folders "
-            "of that name, or by --data FOLDER, and train anew if they trained before."
+            "Calibrating needs images that neither trained nor chose the model: give some the role calibrate, such as "
+            "by data.split.fractions: {train: 0.7, val: 0.1, calibrate: 0.1, test: 0.1}, by data.split.lists, by "
+            "folders of that name, or by --data FOLDER, and train anew if they trained before."
         )
     found = [entry for entry in catalog.entries(split) if entry.label is not None]
     if not found:

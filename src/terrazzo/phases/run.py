@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from terrazzo.bundle.file import bundle_file
 from terrazzo.config import RunConfig
 from terrazzo.data.pictures.gallery import draw_gallery
 from terrazzo.data.prepare import open_prepared
 from terrazzo.data.verify.results import VERIFY_FILE
 from terrazzo.errors import ConfigError, UnfitDataError
 from terrazzo.logs import configure_logging, is_leader, timed
+from terrazzo.phases.calibrate import calibrate
 from terrazzo.phases.evaluate import evaluate
 from terrazzo.phases.predict import predict
 from terrazzo.phases.prepare import prepare
@@ -21,6 +23,7 @@ from terrazzo.phases.verify import verify
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
 from terrazzo.storage import write_bytes
+from terrazzo.training.distributed import start
 
 __all__ = ["run"]
 
@@ -47,7 +50,7 @@ class _Story:
 
 
 def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
-    """Do the enabled phases: verify, prepare, train, evaluate, predict.
+    """Do the enabled phases: verify, prepare, train, calibrate, evaluate, predict.
 
     Each can be done alone by its own verb. Calling `run` again goes on where it stopped: data that has not changed is
     neither verified nor prepared again, and training takes up its last checkpoint.
@@ -70,6 +73,7 @@ def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
     _verify(config, story)
     _prepare(config, story)
     bundle = _train(config, story)
+    bundle = _calibrate(config, story, bundle)
     scores = _evaluate(config, story, bundle)
     maps = _predict(config, story, bundle)
     summary = RunSummary(
@@ -121,6 +125,21 @@ def _train(config: RunConfig, story: _Story) -> Path | None:
     story.skip("train", "train.enable is false")
     earlier = config.folder / "bundle.safetensors"
     return earlier if earlier.is_file() else None
+
+
+def _calibrate(config: RunConfig, story: _Story, bundle: Path | None) -> Path | None:
+    """Return the bundle that is judged and maps from here on; it is calibrated by the first process alone."""
+    if not config.calibrate.enable:
+        story.skip("calibrate", "calibrate.enable is false")
+        return bundle
+    _require_bundle(config, bundle, "calibrate")
+    processes = start(config.machine)
+    made: Path | None = None
+    if processes.first:
+        made = story.do("calibrate", lambda: calibrate(config.folder, config, listener=story.listener)).bundle
+    # What judges must not read the bundle before it is written.
+    processes.wait()
+    return made or bundle_file(config.folder)
 
 
 def _evaluate(config: RunConfig, story: _Story, bundle: Path | None) -> dict[str, float]:

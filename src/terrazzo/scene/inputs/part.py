@@ -19,7 +19,7 @@ from terrazzo.record import Record
 from terrazzo.scene.inputs.addresses import as_shown, is_remote, remote_access
 from terrazzo.scene.inputs.damage import truncation
 
-__all__ = ["OpenPart", "ScenePart"]
+__all__ = ["OpenPart", "ScenePart", "part_image"]
 
 
 class ScenePart(Record):
@@ -66,7 +66,7 @@ class OpenPart:
 
         with self._access(), ExitStack() as undo:
             undo.enter_context(self._opened)
-            self._files = ImageFiles(_image(part, self.grid, path), opened)
+            self._files = ImageFiles(part_image(part, self.grid, path), opened)
             undo.pop_all()
 
     def __enter__(self) -> "OpenPart":
@@ -135,7 +135,7 @@ class OpenPart:
         return Bands(items=tuple(items), collar=bands.collar)
 
 
-def _image(part: ScenePart, grid: Grid, name: str) -> ImageEntry:
+def part_image(part: ScenePart, grid: Grid, name: str) -> ImageEntry:
     """Return the part as the images of training are described."""
     first, *further = (Path(file) for file in part.files)
     a, b, c, d, e, f = tuple(grid.transform)[:6]
