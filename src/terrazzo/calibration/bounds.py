@@ -94,16 +94,7 @@ def wealth(
     Source: Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, JRSS B 2024; as a bound
         of losses Bates et al., JACM 2021, section 3.1.
     """
-    images = losses.shape[-1]
-    seen = np.arange(2.0, images + 2)
-    mean = (0.5 + losses.cumsum(axis=-1)) / seen
-    variance = (0.25 + ((losses - mean) ** 2).cumsum(axis=-1)) / seen
-    before = np.concatenate([np.full((*losses.shape[:-1], 1), 0.25), variance[..., :-1]], axis=-1)
-    bets = np.minimum(1.0, np.sqrt(2 * math.log(1 / delta) / (images * before)))
-    surplus = losses - np.asarray(risk)[..., None]
-    # At risk 0 a loss of 1 may take all that was won: the logarithm is then minus infinity, as it should be.
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log1p(-bets * surplus).cumsum(axis=-1).max(axis=-1))
+    return _won(losses, _bets(losses, delta), np.asarray(risk))
 
 
 def wealth_upper(losses: Float64[np.ndarray, "*sample image"], delta: float) -> Float64[np.ndarray, "*sample"]:
@@ -115,7 +106,29 @@ def wealth_upper(losses: Float64[np.ndarray, "*sample image"], delta: float) -> 
         losses: At most 1, in an order that was fixed without looking at them.
         delta: Probability with which the true mean may lie above.
     """
-    return _smallest(lambda risk: wealth(losses, risk, delta) > math.log(1 / delta), losses.shape[:-1])
+    bets = _bets(losses, delta)
+    return _smallest(lambda risk: _won(losses, bets, risk) > math.log(1 / delta), losses.shape[:-1])
+
+
+def _bets(losses: Float64[np.ndarray, "*sample image"], delta: float) -> Float64[np.ndarray, "*sample image"]:
+    """Return what is bet on each image, 0..1: the more, the less the losses before it varied."""
+    images = losses.shape[-1]
+    seen = np.arange(2.0, images + 2)
+    mean = (0.5 + losses.cumsum(axis=-1)) / seen
+    variance = (0.25 + ((losses - mean) ** 2).cumsum(axis=-1)) / seen
+    before = np.concatenate([np.full((*losses.shape[:-1], 1), 0.25), variance[..., :-1]], axis=-1)
+    return np.asarray(np.minimum(1.0, np.sqrt(2 * math.log(1 / delta) / (images * before))))
+
+
+def _won(
+    losses: Float64[np.ndarray, "*sample image"],
+    bets: Float64[np.ndarray, "*sample image"],
+    risk: Float64[np.ndarray, "*#sample"],
+) -> Float64[np.ndarray, "*sample"]:
+    surplus = losses - risk[..., None]
+    # At risk 0 a loss of 1 may take all that was won: the logarithm is then minus infinity, as it should be.
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log1p(-bets * surplus).cumsum(axis=-1).max(axis=-1))
 
 
 def _smallest(refuted: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]) -> Float64[np.ndarray, "*sample"]:
