@@ -19,7 +19,6 @@ from terrazzo.assessment.judging import ImageRecord, Measures, Trust, Watcher, j
 from terrazzo.assessment.packing import packed, unpacked
 from terrazzo.assessment.plots import plain_panel, plot
 from terrazzo.assessment.thinned import Thinned, Thinning
-from terrazzo.calibration.reliability import Reliability
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.pictures.picture import write_png
 from terrazzo.metrics.boundary import BoundaryCounts
@@ -297,7 +296,7 @@ def _template(classes: int, measures: Measures, *, compared: bool) -> ImageRecor
     def trust() -> Trust | None:
         if not measures.reliability:
             return None
-        return Trust(Reliability.zero(classes, detail="binned"), Reliability.zero(classes, detail="top"))
+        return _without_fine(Trust.zero(classes))
 
     return ImageRecord(
         confusion=counts,

@@ -59,7 +59,7 @@ class Trust:
     @classmethod
     def zero(cls, classes: int) -> "Trust":
         """Return counts of nothing."""
-        return cls(Reliability.zero(classes), Reliability.zero(classes, detail="top"))
+        return cls(Reliability.zero(classes), Reliability.zero(classes, detail="binned"))
 
     def __add__(self, other: "Trust") -> "Trust":
         """Return the counts of both."""
@@ -178,7 +178,7 @@ class _Tally:
         self._classes = classes
         self._tolerances = measures.tolerances
         self._everywhere = ReliabilityMeter(count) if measures.reliability else None
-        self._band = ReliabilityMeter(count, detail="top")
+        self._band = ReliabilityMeter(count, detail="binned")
         self._maps: list[tuple[Integer[np.ndarray, "y x"], Integer[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]] = []
 
     def add(

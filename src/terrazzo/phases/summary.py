@@ -15,6 +15,7 @@ __all__ = [
     "CalibrateSummary",
     "DemoSummary",
     "EvaluateSummary",
+    "EvaluationsSummary",
     "PhaseTiming",
     "PredictSummary",
     "PrepareSummary",
@@ -132,10 +133,23 @@ class EvaluateSummary(Summary):
         miou: Mean intersection over union of the classes present.
         scores: All scores, as `terrazzo.metrics.Scores.as_dict` gives them, with class colours.
         confusion: Counts, rows label, columns prediction.
-        loss: Mean loss over labelled pixels; None where no configuration names a loss.
-        miou_by_step: Of each step's answer, first to last; empty for a network that answers once.
-        avg_steps: Mean over labelled pixels of the steps that their tile needs by the halting rule; None for a network
-            that answers once.
+        loss: Mean loss over labelled pixels; None on whole images, and where no configuration names a loss.
+        miou_by_step: Of each step's answer on patches, first to last; empty for a network that answers once.
+        avg_steps: Mean over labelled pixels of the steps that were taken; None for a network that answers once.
+        on: Whether whole images were judged, as maps are made, or patches.
+        intervals: 95 % intervals of an image-level bootstrap, as
+            `terrazzo.metrics.intervals.ConfusionIntervals.as_dict` gives them; empty for patches.
+        boundary: Boundary F1 and boundary IoU, as `terrazzo.metrics.boundary.BoundaryScores.as_dict` gives them, with
+            intervals; empty where they were not measured.
+        reliability: Main figures of how far confidence can be believed; `reliability.json` holds all. Empty likewise.
+        confidence: Mean over labelled pixels of the probability of the class that was answered.
+        regions: A row of figures for each region.
+        calibrated: Whether a calibration of the bundle was applied.
+        without_calibration: Main figures without it; empty where there is none.
+        warnings: What a reader of the figures should know.
+        plots: Figures of images.
+        masks: Folder of the predicted classes; None where they were not asked for.
+        probabilities: Folder of the probabilities; None likewise.
     """
 
     split: str
@@ -147,6 +161,122 @@ class EvaluateSummary(Summary):
     loss: float | None
     miou_by_step: tuple[float, ...] = ()
     avg_steps: float | None = None
+    on: str = "patches"
+    intervals: dict[str, Any] = field(default_factory=dict)
+    boundary: dict[str, Any] = field(default_factory=dict)
+    reliability: dict[str, float | None] = field(default_factory=dict)
+    confidence: float | None = None
+    regions: tuple[dict[str, Any], ...] = ()
+    calibrated: bool = False
+    without_calibration: dict[str, float | None] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    plots: tuple[Path, ...] = ()
+    masks: Path | None = None
+    probabilities: Path | None = None
+
+    def told(self) -> dict[str, object]:
+        """Return what a reader at a terminal wants to know; the rest stands in the files and on the page."""
+        found: dict[str, object] = {
+            "folder": str(self.folder),
+            "seconds": self.seconds,
+            "split": f"{self.split}: {self.images} image{'' if self.images == 1 else 's'}, "
+            f"{self.pixels:,} labelled pixels, {'whole' if self.on == 'images' else 'patch by patch'}",
+        }
+        if self.pixels:
+            found |= self._figures()
+        if len(self.plots) == 1:
+            found["plot"] = str(self.plots[0])
+        elif self.plots:
+            found["plots"] = str(self.plots[0].parent)
+        found |= {
+            name: str(path) for name, path in (("masks", self.masks), ("probabilities", self.probabilities)) if path
+        }
+        if self.pixels:
+            found["classes"] = [self._class_line(row) for row in self.scores["classes"]]
+        return found | ({"warnings": list(self.warnings)} if self.warnings else {})
+
+    def _figures(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "miou": _with_interval(self.miou, self.intervals.get("miou")),
+            "accuracy": _with_interval(self.scores["accuracy"], self.intervals.get("accuracy")),
+        }
+        if self.boundary:
+            found["boundary F1"] = ", ".join(
+                f"{_figure(value)} within {name}{'' if name.endswith('%') else ' px'}"
+                for name, value in zip(self.boundary["tolerances"], self.boundary["f1"], strict=True)
+            )
+            found["boundary IoU"] = _figure(self.boundary["boundary_iou"])
+        if self.reliability:
+            found["reliability"] = ", ".join(
+                f"{name.replace('_', ' ')} {_figure(self.reliability[name])}" for name in ("ece", "brier", "nll")
+            )
+        if self.without_calibration:
+            found["without calibration"] = ", ".join(
+                f"{name.replace('_', ' ')} {_figure(value)}" for name, value in self.without_calibration.items()
+            )
+        if self.avg_steps is not None:
+            found["mean steps"] = self.avg_steps
+        if self.loss is not None:
+            found["loss"] = self.loss
+        return found
+
+    def _class_line(self, row: Mapping[str, Any]) -> dict[str, object]:
+        by_name = {one["name"]: one for one in self.intervals.get("classes", ())}
+        ends = by_name.get(row["name"], {}).get("iou")
+        line: dict[str, object] = {"class": row["name"], "iou": row["iou"]}
+        if ends is not None:
+            known = ends["low"] is not None and ends["high"] is not None
+            line["95 % interval"] = f"{ends['low']:.3f} to {ends['high']:.3f}" if known else "-"
+        return line | {"f1": row["f1"], "precision": row["precision"], "recall": row["recall"], "pixels": row["pixels"]}
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def _with_interval(value: float | None, interval: Mapping[str, Any] | None) -> str:
+    """Return a figure with its interval, where there is one."""
+    if interval is None or interval.get("low") is None or interval.get("high") is None:
+        return _figure(value)
+    return f"{_figure(value)} ({interval['low']:.3f} to {interval['high']:.3f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationsSummary(Summary):
+    """What `evaluate` measured on several splits.
+
+    Attributes:
+        evaluations: One a split.
+    """
+
+    evaluations: tuple[EvaluateSummary, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return figures, seconds and paths as plain data, split by split."""
+        return {
+            "folder": str(self.folder),
+            "seconds": self.seconds,
+            "evaluations": {one.split: one.as_dict() for one in self.evaluations},
+        }
+
+    def told(self) -> dict[str, object]:
+        """Return a line a split; the rest stands in the files and on the page."""
+        lines = [
+            {
+                "split": one.split,
+                "images": one.images,
+                "mIoU": _with_interval(one.miou, one.intervals.get("miou")),
+                "accuracy": one.scores["accuracy"],
+                "boundary IoU": one.boundary.get("boundary_iou"),
+                "ece": one.reliability.get("ece"),
+                "folder": one.folder.name,
+            }
+            for one in self.evaluations
+        ]
+        warnings = [f"{one.split}: {warning}" for one in self.evaluations for warning in one.warnings]
+        return {"folder": str(self.folder), "seconds": self.seconds, "splits": lines} | (
+            {"warnings": warnings} if warnings else {}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
