@@ -124,7 +124,7 @@ def local_nll(pixels: Surroundings, temperature: LocalTemperature | None) -> flo
     return _value(part, parameters)
 
 
-Scale = tuple[Float64[np.ndarray, " channel"], Float64[np.ndarray, " channel"]]
+Scale = tuple[Float64[np.ndarray, " _channel"], Float64[np.ndarray, " _channel"]]
 
 
 @dataclass(frozen=True)

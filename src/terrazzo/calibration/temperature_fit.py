@@ -68,9 +68,9 @@ def fit_vector(
 ) -> VectorScaling:
     """Return the factor and the offset of each class, from identity on.
 
-    A class's factor is exp(s + d), with s common to all; squares of d and of the offset cost `RIDGE`. So factors are
-    positive, a class of few pixels stays close to the others, and one without any has the common factor and offset 0:
-    it can neither run away nor be ruled out by what it was never seen in.
+    A class's factor is exp(s + d), with s common to all and d of mean 0; squares of d and of the offset cost `RIDGE`. So
+    factors are positive, a class of few pixels stays close to the others, and one without any has the others' geometric
+    mean and offset 0: it can neither run away nor be ruled out for not having been among the sample.
 
     Source: Guo et al., 2017, section 4.2; the price of deviations as in Kull et al., Beyond temperature scaling,
         NeurIPS 2019, section 3 (off-diagonal and intercept regularisation).
@@ -87,17 +87,17 @@ def fit_vector(
     deviations = torch.zeros(count, dtype=torch.float64, requires_grad=True)
     offsets = torch.zeros(count, dtype=torch.float64, requires_grad=True)
 
-    def scaling() -> tuple[torch.Tensor, torch.Tensor]:
-        return 1 / _bounded(-(common + deviations * present)), offsets * present
+    def scaling() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        own = (deviations - (deviations * present).sum() / present.sum()) * present
+        return 1 / _bounded(-(common + own)), offsets * present, own
 
     def objective() -> torch.Tensor:
-        factor, offset = scaling()
-        price = ((deviations * present) ** 2).sum() + (offset**2).sum()
-        return weighted_nll(values * factor + offset, classes, shares) + RIDGE * price
+        factor, offset, own = scaling()
+        return weighted_nll(values * factor + offset, classes, shares) + RIDGE * (own**2 + offset**2).sum()
 
     _minimise([common, deviations, offsets], objective)
     with torch.no_grad():
-        factor, offset = scaling()
+        factor, offset, _ = scaling()
     return VectorScaling(weight=tuple(factor.tolist()), bias=tuple(offset.tolist()))
 
 

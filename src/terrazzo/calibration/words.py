@@ -2,19 +2,15 @@
 
 from terrazzo.calibration.record import AbstentionPromise, ConformalSets, HaltingLoss, HaltingPromise, Origin
 
-__all__ = ["abstention_words", "halting_words", "is_selected", "loss_words", "sets_words"]
+__all__ = ["abstention_words", "halting_words", "is_selected", "sets_words"]
 
 _LOSSES: dict[HaltingLoss, str] = {
-    "disagreement": "share of pixels whose class is another than after all steps",
-    "error": "share of pixels that are wrong, beyond that after all steps,",
-    "iou": "loss of mean IoU of the classes present, against all steps,",
-    "brier": "rise of the Brier score, against all steps,",
+    "disagreement": "at most {epsilon} of the pixels have another class than after all steps",
+    "error": "stopping early makes at most {epsilon} more of the pixels wrong than all steps do",
+    "iou": "stopping early lowers the mean IoU of the classes present by at most {epsilon}",
+    "brier": "stopping early raises the Brier score by at most {epsilon}",
 }
-
-
-def loss_words(loss: HaltingLoss) -> str:
-    """Return what an image loses by stopping early."""
-    return _LOSSES[loss].removesuffix(",")
+"""What is promised of each loss; shares of pixels are told in per cent."""
 
 
 def is_selected(split: str) -> bool:
@@ -40,9 +36,11 @@ def halting_words(promise: HaltingPromise) -> str:
         return f"{begun}, a quantile of the probabilities to halt: without guarantee ({where})"
     if is_selected(promise.origin.split):
         return f"{begun}: no promise, since its images ({promise.origin.split}) trained or chose the model ({where})"
-    loss = f"the {_LOSSES[promise.loss]} is at most {promise.epsilon:g}, as a mean over new images like these"
-    clipped = f"{promise.clipped} of them clipped at {promise.bound:g}"
-    return f"{begun}: {_confidence(promise.method, promise.delta)} {loss} ({promise.method}, {where}, {clipped})"
+    share = promise.loss in ("disagreement", "error")
+    epsilon = f"{100 * promise.epsilon:g} %" if share else f"{promise.epsilon:g}"
+    loss = f"{_LOSSES[promise.loss].format(epsilon=epsilon)}, as a mean over new images like these"
+    clipped = f"the losses of {promise.clipped} of them clipped at {promise.bound:g}"
+    return f"{begun}: {_confidence(promise.method, promise.delta)}, {loss} ({promise.method}, {where}, {clipped})"
 
 
 def abstention_words(promise: AbstentionPromise) -> str:
@@ -60,8 +58,8 @@ def abstention_words(promise: AbstentionPromise) -> str:
     if is_selected(promise.origin.split):
         return f"{begun}: no promise, since its images ({promise.origin.split}) trained or chose the model ({where})"
     kept = f"{promise.method}, {where}, {100 * promise.kept:.1f} % of their pixels kept"
-    share = f"the share of kept pixels that are wrong is at most {promise.epsilon:g}, as a mean over new images"
-    return f"{begun}: {_confidence(promise.method, promise.delta)} {share} like these ({kept})"
+    share = f"at most {100 * promise.epsilon:g} % of the pixels kept are wrong, as a mean over new images like these"
+    return f"{begun}: {_confidence(promise.method, promise.delta)}, {share} ({kept})"
 
 
 def sets_words(sets: ConformalSets) -> str:
@@ -75,8 +73,8 @@ def sets_words(sets: ConformalSets) -> str:
     if is_selected(sets.origin.split):
         return f"{begun}: no promise, since its images ({sets.origin.split}) trained or chose the model ({where})"
     return (
-        f"{begun}: {_confidence('crc', None)} they miss a pixel's class in at most {sets.alpha:g} of the pixels, as a "
-        f"mean over new images like these (crc, {where})"
+        f"{begun}: {_confidence('crc', None)}, they miss the class of at most {100 * sets.alpha:g} % of the pixels, as "
+        f"a mean over new images like these (crc, {where})"
     )
 
 
