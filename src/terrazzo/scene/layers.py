@@ -17,6 +17,7 @@ from terrazzo.scene.inputs.addresses import as_shown
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.layer import Layer, LegendEntry
 from terrazzo.scene.products import CONFIDENCE_STEPS, STEPS_SCALE, Product
+from terrazzo.scene.promise import promise_notes
 from terrazzo.scene.settings import PredictSettings, Values
 from terrazzo.storage import fingerprint
 
@@ -53,6 +54,7 @@ def provenance(bundle: Bundle, scene: SceneEntry, settings: PredictSettings, dec
         "TERRAZZO_SETTINGS_SHA256": fingerprint(chosen),
         "TERRAZZO_DECISIONS": json.dumps(decisions.model_dump(mode="json"), sort_keys=True),
         "TERRAZZO_VERSIONS": json.dumps(versions, sort_keys=True),
+        **promise_notes(bundle, settings),
     }
 
 

@@ -16,6 +16,7 @@ from terrazzo.scene.plan_report import plan_report
 from terrazzo.scene.probe import decide
 from terrazzo.scene.products import products_of
 from terrazzo.scene.scenes import map_paths
+from terrazzo.scene.promise import promise_warnings
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["PlannedScene", "plan_scenes"]
@@ -88,12 +89,12 @@ def _planned(
         drift = check_drift(opened, bundle, plan.bands, settings)
         said = (resolution_warning(bundle, opened), drift.warning if drift else None)
         decided = decide(bundle, plan, opened, settings, machine, products)
-    budget = budget_of(Work.of(plan, products, decided), settings, goal)
+    budget, notes = budget_of(Work.of(plan, products, decided), settings, goal), decided.report.notes
     return PlannedScene(
         scene=entry.path,
         out=goal,
         rows=(*plan_report(plan, decided, budget), *([("drift", drift.describe())] if drift else ())),
-        warnings=tuple(warning for warning in (*said, *decided.report.notes) if warning),
+        warnings=tuple(warning for warning in (*said, *promise_warnings(bundle, settings), *notes) if warning),
         refusals=budget.refusals(settings),
         host_bytes=budget.host_bytes,
         device_bytes=budget.device_bytes,
