@@ -15,8 +15,8 @@ from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.plan_report import plan_report
 from terrazzo.scene.probe import decide
 from terrazzo.scene.products import products_of
-from terrazzo.scene.scenes import map_paths
 from terrazzo.scene.promise import promise_warnings
+from terrazzo.scene.scenes import map_paths
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["PlannedScene", "plan_scenes"]
