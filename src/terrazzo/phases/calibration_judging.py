@@ -174,5 +174,5 @@ def _early(early: Judged, full: Judged, promise: HaltingPromise) -> dict[str, ob
     if labelled:
         # No promise covers the mIoU of a whole data set, so that its drop is told with an interval instead.
         drop = paired_comparison(full.confusions, early.confusions).miou
-        found |= {"miou_drop": drop.value, "miou_drop_interval": [drop.low, drop.high]}
+        found |= {"miou_drop": drop.value, "miou_drop_low": drop.low, "miou_drop_high": drop.high}
     return found

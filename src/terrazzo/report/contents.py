@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from terrazzo.errors import DataError, StorageError
+from terrazzo.report.calibration_facts import CalibrationFacts, calibrations
 from terrazzo.report.facts import (
     DataFacts,
     MapFacts,
@@ -32,6 +33,7 @@ KNOWN = (
     "summary.json",
     "verify.json",
     "evaluate/*/summary.json",
+    "calibrate/*/summary.json",
 )
 """A folder that holds none of these is no run folder."""
 
@@ -67,6 +69,7 @@ class RunContents:
         config: Text of config.yaml.
         phases: Phases with their times.
         evaluated: Scores of each evaluated split.
+        calibrated: What each calibration found.
         samples: Pictures of the last epoch's worst validation samples.
         maps: What the mapping wrote about each scene.
         pictures: Quick looks of maps.
@@ -83,6 +86,7 @@ class RunContents:
     config: str = ""
     phases: tuple[PhaseFacts, ...] = ()
     evaluated: tuple[Evaluated, ...] = ()
+    calibrated: tuple[CalibrationFacts, ...] = ()
     samples: tuple[Path, ...] = ()
     maps: tuple[MapFacts, ...] = ()
     pictures: tuple[Path, ...] = ()
@@ -116,6 +120,7 @@ def read_run(folder: Path) -> RunContents:
         config=_text(folder / "config.yaml", problems),
         phases=phase_facts(summary),
         evaluated=_evaluated(folder / "evaluate", problems),
+        calibrated=calibrations(folder / "calibrate", problems),
         samples=_pictures(folder / "samples", "*.png"),
         maps=map_facts(_json(folder / "predict" / "summary.json", problems), summary),
         pictures=_pictures(folder / "predict", "**/*.png"),

@@ -86,8 +86,10 @@ def _scientific(value: float, digits: int) -> str:
     return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
 
 
-def line_chart(title: str, lines: Sequence[Line], *, floor: float | None = None, mark: float | None = None) -> Markup:
-    """Return curves over epochs with a legend above.
+def line_chart(
+    title: str, lines: Sequence[Line], *, floor: float | None = None, mark: float | None = None, axis: str = "epoch"
+) -> Markup:
+    """Return curves over epochs, or over something else, with a legend above.
 
     Positive values that spread over more than a decade and a half, such as a loss that began by exploding, get an
     upright axis in powers of ten, which the title says.
@@ -97,6 +99,7 @@ def line_chart(title: str, lines: Sequence[Line], *, floor: float | None = None,
         lines: The curves.
         floor: Lowest value of the y axis, which is then never in powers of ten; the data's own if None.
         mark: Epoch to mark with an upright line.
+        axis: What lies along the chart; epochs are counted, anything else is measured.
     """
     drawn = [line for line in lines if any(y is not None for _, y in line.points)]
     values = [y for line in drawn for _, y in line.points if y is not None]
@@ -108,13 +111,14 @@ def line_chart(title: str, lines: Sequence[Line], *, floor: float | None = None,
     epochs = [x for line in drawn for x, _ in line.points]
     low, high = _bounds([math.log10(value) for value in values] if decades else values, floor)
     frame = _Frame(min(epochs), max(epochs), low, high, decades)
-    told = f"{shown} over epochs {frame.first:g} to {frame.last:g}: " + "; ".join(map(_told, drawn))
-    parts = [tag("title", told), *_axes(frame)]
+    along = "epochs" if axis == "epoch" else axis
+    told = f"{shown} over {along} {frame.first:g} to {frame.last:g}: " + "; ".join(map(_told, drawn))
+    parts = [tag("title", told), *_axes(frame, axis)]
     if mark is not None and frame.first <= mark <= frame.last:
         x = frame.x(mark)
         parts.append(tag("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="mark"))
     for line in drawn:
-        parts += _drawn(line, frame)
+        parts += _drawn(line, frame, axis)
     picture = tag("svg", *parts, viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=told)
     return tag("figure", heading, picture, class_="chart")
 
@@ -164,20 +168,25 @@ class _Frame:
         return [(10.0**power, short(10.0**power)) for power in powers]
 
 
-def _axes(frame: _Frame) -> list[Markup]:
+def _axes(frame: _Frame, axis: str) -> list[Markup]:
     parts = []
     for value, label in frame.heights():
         y = frame.y(value)
         parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
         parts.append(tag("text", label, x=LEFT - 6, y=y + 4, text_anchor="end"))
-    whole = [value for value in ticks(frame.first, frame.last, count=6) if value == int(value)]
+    places = ticks(frame.first, frame.last, count=6)
+    if axis == "epoch":
+        places = [value for value in places if value == int(value)]
     below = HEIGHT - BOTTOM + 15
-    parts += [tag("text", str(int(value)), x=frame.x(value), y=below, text_anchor="middle") for value in whole]
-    parts.append(tag("text", "epoch", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 4, text_anchor="middle"))
+    parts += [
+        tag("text", label, x=frame.x(value), y=below, text_anchor="middle")
+        for value, label in zip(places, tick_labels(places), strict=True)
+    ]
+    parts.append(tag("text", axis, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 4, text_anchor="middle"))
     return parts
 
 
-def _drawn(line: Line, frame: _Frame) -> list[Markup]:
+def _drawn(line: Line, frame: _Frame, axis: str) -> list[Markup]:
     """Return a path that breaks where values are missing, and points where they are few or stand alone."""
     steps, alone, before = [], [], None
     following = [y for _, y in line.points[1:]] + [None]
@@ -193,7 +202,7 @@ def _drawn(line: Line, frame: _Frame) -> list[Markup]:
     parts.append(tag("path", d=path, class_="curve", style=f"stroke:{line.colour}", stroke_dasharray=dash))
     known = [(x, y) for x, y in line.points if y is not None]
     for x, y in known if len(known) <= MOST_POINTS else alone:
-        note = tag("title", f"{line.name}, epoch {x:g}: {short(y)}")
+        note = tag("title", f"{line.name}, {axis} {x:g}: {short(y)}")
         dot = tag("circle", cx=frame.x(x), cy=frame.y(y), r=2.2, style=f"fill:{line.colour}")
         parts.append(tag("g", note, dot))
     return parts

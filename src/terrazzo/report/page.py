@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from terrazzo.report.calibration import calibration_section
 from terrazzo.report.contents import RunContents, read_run
 from terrazzo.report.data import data_section
 from terrazzo.report.document import contents, document
@@ -21,7 +22,7 @@ from terrazzo.storage import write_text
 __all__ = ["PAGE_FILE", "render", "write_report"]
 
 PAGE_FILE = "report.html"
-TITLES = ("Training", "Scores", "Data", "Maps", "Timing", "Environment", "Configuration")
+TITLES = ("Training", "Scores", "Calibration", "Data", "Maps", "Timing", "Environment", "Configuration")
 
 
 def write_report(run_folder: Path) -> Path:
@@ -53,6 +54,7 @@ def render(run: RunContents) -> str:
         damaged,
         curves_section(run),
         scores_section(run),
+        calibration_section(run.calibrated),
         data_section(run),
         maps_section(run),
         timing_section(run),
