@@ -34,7 +34,7 @@ __all__ = ["Fitted", "Kind", "fit_temperatures"]
 Kind = Literal["scalar", "vector", "step", "local"]
 PIXELS_PER_IMAGE = 4096
 """Pixels that are sampled of each image, besides those of rare classes."""
-MOST_BYTES = 192 * 2**20
+MOST_BYTES = 96 * 2**20
 """Room for the values that a local temperature, or one for each step, is fitted on; with many images fewer pixels of
 each are sampled."""
 _HELD_SHARE = 5
