@@ -125,6 +125,8 @@ def estimate_areas(
     with np.errstate(invalid="ignore", divide="ignore"):
         # NaN where no reference label, estimated or found, is of the class.
         producer = np.diagonal(shares) / of_columns
+    # What is mapped as a class without points is part of nothing here, so neither is the share that it would have.
+    producer[~sampled & (areas > 0)] = np.nan
     producer_variance = _producer_variances(weights, spread, producer, of_columns, sampled)
     quantile = NormalDist().inv_cdf(0.5 + level / 2)
     single = sampled & (freedom <= 0) & ~census

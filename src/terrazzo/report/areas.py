@@ -181,14 +181,16 @@ def _row(entry: Mapping[str, Any], unit: str) -> _Row:
 
 
 def _area_row(row: _Row, highest: float, sign: str) -> Markup:
-    interval = "–" if row.low is None or row.high is None else f"{_amount(row.low)} to {_amount(row.high)}"
-    adjusted = _amount(row.adjusted) if row.margin is None else f"{_amount(row.adjusted)} ± {_amount(row.margin)}"
+    mapped, adjusted, margin, low, high = _amounts(
+        (row.mapped, row.adjusted, row.margin, row.low, row.high), row.margin
+    )
+    interval = "–" if row.low is None or row.high is None else f"{low} to {high}"
     return tag(
         "tr",
         _name(row),
         tag("td", _bars(row, highest, sign)),
-        tag("td", _amount(row.mapped)),
-        tag("td", adjusted),
+        tag("td", mapped),
+        tag("td", adjusted if row.margin is None else f"{adjusted} ± {margin}"),
         tag("td", interval),
     )
 
@@ -267,6 +269,18 @@ def _amount(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return quantity(value) if value == 0 or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _amounts(values: Sequence[float | None], margin: float | None) -> list[str]:
+    """Return areas with as many decimals as two digits of their margin need, since more say nothing.
+
+    >>> _amounts((5.7259, 0.72648, 4.9994), 0.72648), _amounts((21157.8, None), 6157.5), _amounts((0.25,), None)
+    (['5.73', '0.73', '5.00'], ['21 158', '–'], ['0.25'])
+    """
+    if not margin or not math.isfinite(margin):
+        return [_amount(value) for value in values]
+    decimals = max(0, 1 - math.floor(math.log10(margin)))
+    return ["–" if value is None else f"{value:,.{decimals}f}".replace(",", " ") for value in values]
 
 
 def _accuracy(figure: tuple[float | None, float | None]) -> str:
