@@ -12,6 +12,7 @@ import typer
 from terrazzo import __version__
 from terrazzo.cli import areas, config
 from terrazzo.cli.calibrate import calibrate
+from terrazzo.cli.compare import compare
 from terrazzo.cli.demo import demo
 from terrazzo.cli.evaluate import evaluate
 from terrazzo.cli.group import Group
@@ -40,7 +41,7 @@ application = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, verify, prepare, train, calibrate, evaluate, predict, profile, run):
+for command in (demo, init, verify, prepare, train, calibrate, evaluate, compare, predict, profile, run):
     application.command()(command)
 application.command("list")(list_names)
 application.add_typer(areas.application, name="areas")

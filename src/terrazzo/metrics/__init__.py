@@ -7,6 +7,7 @@ says how far figures would move with other images, and whether two systems diffe
 from terrazzo.metrics.boundary import BoundaryClassScores, BoundaryCounts, BoundaryScores
 from terrazzo.metrics.confusion import ClassScores, Confusion, Scores
 from terrazzo.metrics.intervals import (
+    ClassDifference,
     ClassIntervals,
     ConfusionIntervals,
     Difference,
@@ -20,6 +21,7 @@ __all__ = [
     "BoundaryClassScores",
     "BoundaryCounts",
     "BoundaryScores",
+    "ClassDifference",
     "ClassIntervals",
     "ClassScores",
     "Confusion",

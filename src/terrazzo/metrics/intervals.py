@@ -20,6 +20,7 @@ from terrazzo.metrics.ratios import without_nan
 
 __all__ = [
     "PERMUTATIONS",
+    "ClassDifference",
     "ClassIntervals",
     "ConfusionIntervals",
     "Difference",
@@ -34,7 +35,7 @@ PERMUTATIONS = 10_000
 
 # Draws that are summed at once: what they need fits into a few megabytes for thousands of images.
 _AT_ONCE = 500
-# The first columns of all scores are those over all classes, and the first of those are compared.
+# The first columns of all scores are those over all classes; the first of those are compared, with each class's IoU.
 _OF_ALL, _COMPARED = 3, 2
 
 
@@ -118,12 +119,26 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class ClassDifference:
+    """One class as two systems answer it; NaN where it is neither labelled nor predicted.
+
+    Attributes:
+        name: The class.
+        iou: Of its IoU.
+    """
+
+    name: str
+    iou: Difference
+
+
+@dataclass(frozen=True)
 class PairedComparison:
     """Two systems on the same images.
 
     Attributes:
         miou: Of mean IoU.
         accuracy: Of the share of right pixels.
+        classes: Of each class, in order. Of many classes some differ by chance alone: each p-value stands for itself.
         images: How many images there are.
         draws: Resamples behind the intervals.
         permutations: Random exchanges behind the p-values.
@@ -132,6 +147,7 @@ class PairedComparison:
 
     miou: Difference
     accuracy: Difference
+    classes: tuple[ClassDifference, ...]
     images: int
     draws: int
     permutations: int
@@ -169,9 +185,7 @@ def confusion_intervals(
     """
     _require_images(per_image)
     classes = per_image.shape[1]
-    names = [str(number) for number in range(classes)] if names is None else names
-    if len(names) != classes:
-        raise ModelError(f"{len(names)} class names were given for confusion matrices of {classes} classes.")
+    names = _named(names, classes)
     parts = _parts(per_image)
     values = _scores(parts.sum(axis=0, keepdims=True))[0]
     drawn = _drawn(parts, resampled_counts(len(per_image), draws=draws, seed=seed))
@@ -194,6 +208,7 @@ def confusion_intervals(
 def paired_comparison(
     first: Int64[np.ndarray, "image class class"],
     second: Int64[np.ndarray, "other_image other_class other_class"],
+    names: Sequence[str] | None = None,
     *,
     draws: int = DRAWS,
     permutations: int = PERMUTATIONS,
@@ -209,13 +224,15 @@ def paired_comparison(
     Args:
         first: One system's counted pixels, image by image; rows label, columns prediction.
         second: The other's, of the same images in the same order.
+        names: One name a class; numbers if None.
         draws: Resamples for the intervals.
         permutations: Random exchanges for the p-values.
         seed: Of both.
         level: Share of the resamples inside an interval, 0..1.
 
     Raises:
-        ModelError: There is no image, or the labels that the two were judged by are not the same.
+        ModelError: There is no image, the number of names is not the number of classes, or the labels that the two were
+            judged by are not the same.
 
     Source: Edgington and Onghena, Randomization Tests, 2007, chapter 3; Phipson and Smyth, Permutation P-values should
         never be zero, 2010 (the one added).
@@ -228,16 +245,19 @@ def paired_comparison(
     """
     _require_images(first)
     _require_same_labels(first, second)
+    names = _named(names, first.shape[1])
     one, other = _parts(first), _parts(second)
-    both = [_scores(parts.sum(axis=0, keepdims=True))[0, :_COMPARED] for parts in (one, other)]
+    both = [_compared(_scores(parts.sum(axis=0, keepdims=True)))[0] for parts in (one, other)]
     observed = both[0] - both[1]
     counts = resampled_counts(len(first), draws=draws, seed=seed)
-    drawn = (_drawn(one, counts) - _drawn(other, counts))[:, :_COMPARED]
+    drawn = _compared(_drawn(one, counts) - _drawn(other, counts))
+    # An exchange that leaves a class without a pixel counts as far apart, to be careful.
     far = sum(
-        (np.abs(exchanged) >= np.abs(observed)).sum(axis=0) for exchanged in _exchanged(one, other, permutations, seed)
+        (~(np.abs(exchanged) < np.abs(observed))).sum(axis=0)
+        for exchanged in _exchanged(one, other, permutations, seed)
     )
     p_values = np.where(np.isnan(observed), np.nan, (1 + far) / (1 + permutations))
-    miou, accuracy = (
+    miou, accuracy, *of_classes = (
         Difference(
             first=float(both[0][column]),
             second=float(both[1][column]),
@@ -248,7 +268,21 @@ def paired_comparison(
         )
         for column, (low, high) in enumerate(interval(of_draws, level=level) for of_draws in drawn.T)
     )
-    return PairedComparison(miou, accuracy, len(first), draws, permutations, level)
+    classes = tuple(map(ClassDifference, names, of_classes))
+    return PairedComparison(miou, accuracy, classes, len(first), draws, permutations, level)
+
+
+def _named(names: Sequence[str] | None, classes: int) -> Sequence[str]:
+    names = [str(number) for number in range(classes)] if names is None else names
+    if len(names) != classes:
+        raise ModelError(f"{len(names)} class names were given for confusion matrices of {classes} classes.")
+    return names
+
+
+def _compared(scores: Float64[np.ndarray, "draw score"]) -> Float64[np.ndarray, "draw compared"]:
+    """Return mIoU, accuracy and the IoU of each class."""
+    classes = (scores.shape[1] - _OF_ALL) // 2
+    return np.concatenate([scores[:, :_COMPARED], scores[:, _OF_ALL : _OF_ALL + classes]], axis=1)
 
 
 def _require_images(per_image: Int64[np.ndarray, "image class class"]) -> None:
@@ -311,7 +345,7 @@ def _exchanged(
         shape = (min(_AT_ONCE, permutations - begun), len(first))
         kept = generator.integers(0, 2, size=shape, dtype=np.int64)
         one = _summed(kept, first - second) + second.sum(axis=0)
-        yield (_scores(one) - _scores(total - one))[:, :_COMPARED]
+        yield _compared(_scores(one) - _scores(total - one))
 
 
 def _scores(sums: Int64[np.ndarray, "draw 3 class"]) -> Float64[np.ndarray, "draw score"]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from terrazzo.assessment.boundary_intervals import boundary_intervals
+from terrazzo.assessment.confusion_file import ImageConfusions
 from terrazzo.assessment.findings import (
     confusions,
     image_rows,
@@ -105,12 +106,8 @@ class Judge:
 
     def judge(self, split: str, folder: Path) -> EvaluateSummary:
         """Judge a split, write what was found, and return it."""
-        entries = self.prepared.catalog.entries(split)
-        if self.settings.scores:
-            entries = [entry for entry in entries if entry.label is not None]
-        entries = entries[: self.settings.limit]
-        if not entries:
-            raise ConfigError(f'No image of the split "{split}" of {self.prepared.folder} has a label.')
+        every = self.prepared.catalog.entries(split)
+        entries = self._labelled(split) if self.settings.scores else every[: self.settings.limit]
         summary = (
             self.judge_images(split, entries, folder)
             if self.settings.on == "images"
@@ -168,6 +165,31 @@ class Judge:
                 trust=trust_report(judged, names) if measures.reliability else None,
             )
         return summary
+
+    def counts(self, split: str) -> ImageConfusions:
+        """Return the counts of each labelled image of a split; nothing is written.
+
+        Raises:
+            ConfigError: No image of the split has a label.
+        """
+        entries = self._labelled(split)
+        judged = judge_split(
+            self._answering(calibrated=self.predicting.calibrated),
+            entries,
+            Measures(),
+            Drawn(names=tuple(file_names(entries))),
+            processes=self.processes,
+            title=f"evaluate {split}",
+            listener=self.listener,
+        )
+        names = tuple(entry.image_id for entry in entries)
+        return ImageConfusions(names, tuple(self.prepared.classes.names), confusions(judged.records), split)
+
+    def _labelled(self, split: str) -> list[ImageEntry]:
+        entries = [entry for entry in self.prepared.catalog.entries(split) if entry.label is not None]
+        if not entries:
+            raise ConfigError(f'No image of the split "{split}" of {self.prepared.folder} has a label.')
+        return entries[: self.settings.limit]
 
     def _answering(self, *, calibrated: bool) -> Answering:
         return Answering(

@@ -13,6 +13,7 @@ from terrazzo.storage import write_json
 
 __all__ = [
     "CalibrateSummary",
+    "CompareSummary",
     "DemoSummary",
     "EvaluateSummary",
     "EvaluationsSummary",
@@ -239,6 +240,50 @@ def _with_interval(value: float | None, interval: Mapping[str, Any] | None) -> s
     if interval is None or interval.get("low") is None or interval.get("high") is None:
         return _figure(value)
     return f"{_figure(value)} ({interval['low']:.3f} to {interval['high']:.3f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSummary(Summary):
+    """How two systems differ on the same images.
+
+    Attributes:
+        first: The first system.
+        second: The second.
+        split: Role of the images.
+        images: How many there are.
+        comparison: First less second, as `terrazzo.metrics.intervals.PairedComparison.as_dict` gives it.
+    """
+
+    first: Path
+    second: Path
+    split: str
+    images: int
+    comparison: dict[str, Any]
+
+    def told(self) -> dict[str, object]:
+        """Return a line a figure."""
+        rows = [("mIoU", self.comparison["miou"]), ("accuracy", self.comparison["accuracy"])]
+        rows += [(f"IoU {one['name']}", one["iou"]) for one in self.comparison["classes"]]
+        return {
+            "folder": str(self.folder),
+            "seconds": self.seconds,
+            "A": str(self.first),
+            "B": str(self.second),
+            "images": f"{self.images} of {self.split}",
+            "differences": [_difference_line(name, found) for name, found in rows],
+        }
+
+
+def _difference_line(name: str, found: Mapping[str, float | None]) -> dict[str, object]:
+    low, high, p_value = found["low"], found["high"], found["p_value"]
+    return {
+        "figure": name,
+        "A": found["first"],
+        "B": found["second"],
+        "A - B": found["value"],
+        "95 % interval": "-" if low is None or high is None else f"{low:+.4f} to {high:+.4f}",
+        "p": "-" if p_value is None else f"{p_value:.4f}",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
