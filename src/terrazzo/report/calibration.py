@@ -55,6 +55,7 @@ def _one(facts: CalibrationFacts) -> Markup:
         parts.append(_figures(facts))
     charts = [*_reliability(facts), *_sweep_charts(facts)]
     if charts:
+        parts.append(tag("h4", "Confidence and thresholds" if facts.sweep else "Confidence"))
         parts.append(tag("div", *charts, class_="charts"))
     if facts.halting:
         parts.append(tag("p", _checked(facts.halting), class_="note"))
@@ -76,10 +77,15 @@ def _figures(facts: CalibrationFacts) -> Markup:
         before, after = facts.before.get(name), facts.after.get(name)
         if before is None and after is None:
             continue
-        change = "–" if before is None or after is None else f"{after - before:+.4f}"
-        cells = [tag("td", "–" if value is None else f"{value:.4f}") for value in (before, after)]
+        change = "–" if before is None or after is None else _figure(name, after - before, sign="+")
+        cells = [tag("td", _figure(name, value)) for value in (before, after)]
         rows.append(tag("tr", tag("th", title, scope="row"), *cells, tag("td", change)))
     return table(f"Before and after on {facts.report_split}", ("figure", "before", "after", "change"), rows)
+
+
+def _figure(name: str, value: float | None, *, sign: str = "") -> str:
+    digits = 2 if name == "mean_steps" else 4
+    return "–" if value is None else f"{value:{sign}.{digits}f}"
 
 
 def _reliability(facts: CalibrationFacts) -> list[Markup]:
@@ -97,7 +103,7 @@ def _reliability(facts: CalibrationFacts) -> list[Markup]:
 
 def _sweep_charts(facts: CalibrationFacts) -> list[Markup]:
     rows = sorted((row for row in facts.sweep if row.get("tau") is not None), key=lambda row: row["tau"] or 0.0)
-    if len(rows) < 2:  # noqa: PLR2004 - one point is no curve
+    if len(rows) < 2:
         return []
     tau = facts.halting.get("tau")
     charts = []
@@ -130,8 +136,8 @@ def _checked(halting: Row) -> str:
         told.append(f"On images that it was not chosen on the risk was {risk:.4f}.")
     if drop is not None:
         low, high = halting.get("miou_drop_low"), halting.get("miou_drop_high")
-        ends = "" if low is None or high is None else f" (95 % interval over images {low:.4f} to {high:.4f})"
-        told.append(f"Their mIoU fell by {drop:.4f}{ends} against all steps; no promise covers that figure.")
+        ends = "" if low is None or high is None else f" (95 % interval over images {-high:+.4f} to {-low:+.4f})"
+        told.append(f"Their mIoU is {-drop:+.4f}{ends} against all steps; no promise covers that figure.")
     return " ".join(told)
 
 

@@ -1,4 +1,4 @@
-"""What a run folder says of its calibrations, read leniently: what is missing or of another kind counts as not there."""
+"""What a run folder says of its calibrations, read leniently: what is missing or of another kind is not there."""
 
 import csv
 from collections.abc import Mapping
