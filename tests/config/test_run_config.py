@@ -120,6 +120,9 @@ def test_validation_on_named_sets_alone_needs_some_and_a_figure_of_theirs():
     ((path, message),) = wrong(data=data, train={"validate_on": "named"})
     assert path == ("train", "monitor", "figure")
     assert "val_city_miou" in message
+    boundaries = {"boundary_tolerances": [2], "monitor": "val_bf1_2"}
+    ((path, message),) = wrong(data=data, train={"validate_on": "named", **boundaries})
+    assert path == ("train", "monitor", "figure")
     train = {"validate_on": "named", "monitor": "val_city_miou"}
     assert config(data=data, train=train).train.validate_on == "named"
     # Named sets select, so no image needs the role val.

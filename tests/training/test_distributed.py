@@ -41,7 +41,9 @@ def test_what_the_machine_lacks_is_refused():
 def test_two_processes_count_as_one(tiny, prepared, processes: Processes, tmp_path: Path):
     torch.manual_seed(5)
     network = tiny.Tiny().build(bands=3, classes=3)
-    examination = Examination("val", prepared.normalisation, batch_size=3, loss=CrossEntropy(), worst=3)
+    examination = Examination(
+        "val", prepared.normalisation, batch_size=3, loss=CrossEntropy(), worst=3, boundary_tolerances=(0, 2)
+    )
     alone = evaluate_split(network, prepared, examination=examination, processes=processes)
     both = runpy.run_path(str(SCRIPT))
     stepwise = Examination("val", prepared.normalisation, batch_size=3, halting_rule=both["REFINER"].halting_rule)
@@ -62,6 +64,8 @@ def test_two_processes_count_as_one(tiny, prepared, processes: Processes, tmp_pa
     assert found["world_size"] == found["state"] == 2
     assert found["confusion"] == alone.confusion.counts.tolist()
     assert found["loss"] == alone.loss
+    assert found["boundaries"] == alone.boundaries.numbers().tolist()
+    assert sum(found["boundaries"]) > 0
     assert found["step_confusions"] == [step.counts.tolist() for step in refined.steps]
     assert found["average_steps"] == refined.average_steps
     assert found["worst"] == [dataclasses.asdict(score) for score in alone.worst]

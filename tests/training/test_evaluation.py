@@ -13,6 +13,7 @@ from terrazzo.data.prepared import Prepared
 from terrazzo.data.sample import PatchKey, collate
 from terrazzo.errors import DataError, ModelError
 from terrazzo.losses import CrossEntropy
+from terrazzo.metrics import BoundaryCounts
 from terrazzo.models.architecture import Network
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.output import Output, Steps
@@ -259,3 +260,50 @@ def test_a_split_without_any_label_needs_no_steps(tiny: ModuleType, processes, t
     found = look(made, Gradual(), processes, halting_rule=RULE)
     assert [one.total for one in found.steps] == [0, 0, 0]
     assert found.average_steps is None
+
+
+def test_boundaries_are_counted_in_the_cores_of_patches(prepared, processes):
+    """Each core is an image of its own, of which only what evaluation counts has a class."""
+    found = look(prepared, Brightest(), processes, boundary_tolerances=(0, 2)).boundaries
+    dataset = PatchDataset(prepared, normalisation=prepared.normalisation)
+    expected = BoundaryCounts.zero(3, (0, 2), diagonal=None, band=None)
+    for row in prepared.index.rows("val"):
+        batch = collate([dataset[PatchKey(row, 0)]])
+        inside = (0, *batch.cores[0].slices)
+        maps = batch.image.argmax(dim=1), batch.target, ~counted(batch, 255)
+        parts = [values[inside].numpy() for values in maps]
+        expected = expected + BoundaryCounts.of(*parts, 3, (0, 2), diagonal=None, band=None)
+    assert found == expected
+    assert 0 < found.matched_labelled[0].sum() < found.matched_labelled[1].sum() <= found.labelled.sum()
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+def test_boundaries_do_not_depend_on_the_batch(prepared, processes, batch_size):
+    one = look(prepared, Brightest(), processes, boundary_tolerances=(1,), batch_size=batch_size)
+    assert one.boundaries == look(prepared, Brightest(), processes, boundary_tolerances=(1,)).boundaries
+
+
+def test_an_image_in_one_patch_has_the_boundaries_of_the_whole_image(tiny: ModuleType, processes, tmp_path):
+    made = tiny.tiny_prepared(tmp_path / "whole", patch=64, overlap=0)
+    found = look(made, Brightest(), processes, boundary_tolerances=(1,)).boundaries
+    cut = look(
+        tiny.tiny_prepared(tmp_path / "cut", patch=6, overlap=0), Brightest(), processes, boundary_tolerances=(1,)
+    ).boundaries
+    assert found.images == 2
+    # Labels are fields of 6 pixels: where cores end with them, no boundary is seen.
+    assert 0 < cut.labelled.sum() < found.labelled.sum()
+    assert 0 < cut.predicted.sum() < found.predicted.sum()
+
+
+def test_boundaries_that_nobody_asked_for_are_not_counted(prepared, processes, monkeypatch):
+    def refuse(*_arguments, **_settings):
+        raise AssertionError
+
+    monkeypatch.setattr(BoundaryCounts, "of", refuse)
+    assert look(prepared, Brightest(), processes).boundaries is None
+
+
+def test_a_split_without_any_label_has_no_boundaries(tiny: ModuleType, processes, tmp_path):
+    made = tiny.tiny_prepared(tmp_path / "bare outlines", sizes={"train": [(16, 16)], "val": [(3, 4)]})
+    found = look(made, Brightest(), processes, boundary_tolerances=(1,)).boundaries
+    assert found == BoundaryCounts.zero(3, (1,), diagonal=None, band=None)

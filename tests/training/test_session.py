@@ -87,6 +87,15 @@ def test_a_figure_that_is_not_measured_is_refused_before_any_work(started):
         started(monitor=Monitor(figure="val_foreground_iou"))
 
 
+def test_boundaries_are_figures_where_tolerances_ask_for_them(started):
+    session = started(boundary_tolerances=(1, 3), monitor=Monitor(figure="val_bf1_3"))
+    assert session.examination().boundary_tolerances == (1, 3)
+    with pytest.raises(ConfigError, match=r"'val_bf1_2', which is not measured.*val_bf1_1, val_bf1_3, "):
+        started(boundary_tolerances=(1, 3), monitor=Monitor(figure="val_bf1_2"))
+    with pytest.raises(ConfigError, match="'val_bf1_3', which is not measured"):
+        started(monitor=Monitor(figure="val_bf1_3"))
+
+
 def test_a_session_goes_on_with_weights_optimizer_and_state(started):
     first = started()
     first.objective.network.layers[0].weight.data.add_(1.0)

@@ -75,3 +75,12 @@ def test_compiling_and_checkpointing_exclude_each_other():
         TrainSettings(compile=True, gradient_checkpointing=True)
     assert TrainSettings(compile=True).compile
     assert TrainSettings(gradient_checkpointing=True).gradient_checkpointing
+
+
+def test_tolerances_are_pixels_each_named_once():
+    assert TrainSettings().boundary_tolerances == ()
+    assert TrainSettings.model_validate({"boundary_tolerances": [0, 3]}).boundary_tolerances == (0, 3)
+    with pytest.raises(ValidationError, match="names a tolerance twice"):
+        TrainSettings(boundary_tolerances=(1, 1))
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        TrainSettings(boundary_tolerances=(-1,))

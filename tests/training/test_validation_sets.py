@@ -71,6 +71,26 @@ def test_a_set_measured_now_and_then_can_choose_the_best_epoch(job):
     }
 
 
+def test_boundaries_stand_in_the_log_and_can_choose(job):
+    settings = {"boundary_tolerances": (2, 0), "monitor": Monitor(figure="val_city_bf1_2")}
+    summary = fit(job(epochs=2, **settings))
+    rows = log(summary.folder)
+    assert measured(rows, "val_bf1_2") == measured(rows, "val_bf1_0") == measured(rows, "val_bf1") == [1, 2]
+    assert measured(rows, "val_city_bf1_2") == [2]
+    # The common column is the first tolerance's.
+    assert all(row["val_bf1"] == row["val_bf1_2"] for row in rows)
+    assert 0 <= float(rows[1]["val_bf1_0"]) < float(rows[1]["val_bf1_2"]) <= 1
+    assert (summary.best_epoch, summary.best_value) == (2, float(rows[1]["val_city_bf1_2"]))
+    events = EventAccumulator(str(summary.folder / "tensorboard")).Reload()
+    assert [point.step for point in events.Scalars("epoch/val_city_bf1_0")] == [2]
+
+
+def test_a_log_without_tolerances_has_no_boundaries(job):
+    rows = log(fit(job(epochs=1)).folder)
+    assert [name for name in rows[0] if "bf1" in name] == ["val_bf1"]
+    assert rows[0]["val_bf1"] == ""
+
+
 def test_the_mean_over_sets_can_choose_too(job):
     summary = fit(job(monitor="val_mean_miou"))
     assert (summary.best_epoch, summary.epochs) == (5, 5)

@@ -43,7 +43,9 @@ def main(data: Path, out: Path) -> None:
     network = Tiny().build(bands=3, classes=3)
     if not processes.first:
         network.layers[1].running_mean += 1.0  # evaluation must use the first process's statistics
-    examination = Examination("val", prepared.normalisation, batch_size=3, loss=CrossEntropy(), worst=3)
+    examination = Examination(
+        "val", prepared.normalisation, batch_size=3, loss=CrossEntropy(), worst=3, boundary_tolerances=(0, 2)
+    )
     found = evaluate_split(network, prepared, examination=examination, processes=processes)
     stepwise = Examination("val", prepared.normalisation, batch_size=3, halting_rule=REFINER.halting_rule)
     refined = evaluate_split(refiner(), prepared, examination=stepwise, processes=processes)
@@ -56,6 +58,7 @@ def main(data: Path, out: Path) -> None:
         content = {
             "confusion": found.confusion.counts.tolist(),
             "loss": found.loss,
+            "boundaries": found.boundaries.numbers().tolist() if found.boundaries is not None else None,
             "step_confusions": [step.counts.tolist() for step in refined.steps],
             "average_steps": refined.average_steps,
             "worst": [dataclasses.asdict(score) for score in found.worst],

@@ -126,9 +126,6 @@ class RunConfig(Record):
 
 Found = tuple[Path, str]
 
-_VAL_FIGURES = tuple(split_figures("val", ("", "")))
-"""Figures of the split val, those of its classes apart."""
-
 
 def violations(sections: Mapping[str, Any]) -> list[Found]:
     """Return what does not fit between sections, each with the setting to change.
@@ -159,7 +156,7 @@ def _roles_are_filled(data: DataSettings, train: TrainSettings) -> list[Found]:
         name: getattr(split, name) for name in ("lists", "regions", "fractions")
     }
     ways["blocks"] = split.blocks.fractions if split.blocks else None
-    needs_val = train.monitor.figure in _VAL_FIGURES or train.monitor.figure.startswith("val_iou_")
+    needs_val = _is_of_val(train)
     for way, roles in ways.items():
         if roles is None:
             continue
@@ -213,6 +210,12 @@ def _loss_reads_the_answers(model: Architecture, loss: Loss) -> list[Found]:
     return [(("loss",), message)]
 
 
+def _is_of_val(train: TrainSettings) -> bool:
+    """Whether the monitored figure is measured on the split val."""
+    figures = split_figures("val", ("", ""), train.boundary_tolerances)
+    return train.monitor.figure in figures or train.monitor.figure.startswith("val_iou_")
+
+
 def _named_sets_exist(data: DataSettings, train: TrainSettings) -> list[Found]:
     """Validation on named sets alone needs some, and a figure of theirs."""
     if not train.enable or train.validate_on != "named":
@@ -220,7 +223,7 @@ def _named_sets_exist(data: DataSettings, train: TrainSettings) -> list[Found]:
     if not data.validation and data.validation_list is None:
         return [(("train", "validate_on"), "named needs data.validation or data.validation_list.")]
     figure = train.monitor.figure
-    if figure in _VAL_FIGURES or figure.startswith("val_iou_"):
+    if _is_of_val(train):
         message = (
             f"{figure} is measured on the split val, which train.validate_on: named leaves out; name a figure such as"
         )

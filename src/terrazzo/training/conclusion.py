@@ -60,16 +60,20 @@ def figures(session: Session, evaluations: Mapping[str, Evaluation], rate: float
     total, patches = session.processes.each(own).sum(dim=0).tolist()
     row: Row = {"epoch": session.state.epoch + 1, "lr": rate, "train_loss": total / patches}
     row |= dict.fromkeys(("val_loss", "val_miou", "val_avg_steps", "val_bf1", "seconds"))
-    names = session.job.prepared.classes.names
+    names, tolerances = session.job.prepared.classes.names, session.job.settings.boundary_tolerances
     for split in session.validation:
         # Splits that were not due have their columns too: a log begins with all of them.
-        row |= dict.fromkeys(split_figures(split, names))
+        row |= dict.fromkeys(split_figures(split, names, tolerances))
         if session.job.architecture.halting_rule is not None:
             row |= {steps_figure(split): None}
     for split, found in evaluations.items():
-        row |= split_values(split, found.confusion.scores(names), found.loss)
+        boundaries = None if found.boundaries is None else found.boundaries.scores(names)
+        row |= split_values(split, found.confusion.scores(names), found.loss, boundaries)
         if found.average_steps is not None:
             row |= {steps_figure(split): found.average_steps}
+    if tolerances:
+        # The column that every log has says the boundary F1 at the first tolerance that was asked for.
+        row["val_bf1"] = row.get(f"val_bf1_{tolerances[0]}")
     if len(session.validation) > 1:
         values = [found.confusion.scores(names).miou for found in evaluations.values()]
         row[MEAN_FIGURE] = sum(values) / len(values) if len(values) == len(session.validation) else None
@@ -78,10 +82,11 @@ def figures(session: Session, evaluations: Mapping[str, Evaluation], rate: float
 
 def is_measured(session: Session, evaluations: Mapping[str, Evaluation]) -> bool:
     """Return whether the monitored figure was due in this epoch, with every split that it needs."""
-    figure, names = session.job.settings.monitor.figure, session.job.prepared.classes.names
+    settings, names = session.job.settings, session.job.prepared.classes.names
+    figure, tolerances = settings.monitor.figure, settings.boundary_tolerances
     if figure == MEAN_FIGURE:
         return len(evaluations) == len(session.validation)
-    owner = [split for split in session.validation if figure in split_figures(split, names)]
+    owner = [split for split in session.validation if figure in split_figures(split, names, tolerances)]
     return all(split in evaluations for split in owner)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
@@ -21,7 +22,7 @@ from terrazzo.data.sample import Batch, PatchKey
 from terrazzo.data.sampler import evaluation_batches
 from terrazzo.errors import DataError, ModelError
 from terrazzo.losses import Loss
-from terrazzo.metrics import Confusion
+from terrazzo.metrics import BoundaryCounts, Confusion
 from terrazzo.models.architecture import Network
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.maps import enlarged
@@ -53,6 +54,7 @@ class Examination:
             for a network that answers once.
         features: Cache of the network's frozen features; None where it computes its own. It does so too for a split of
             which a patch is missing there.
+        boundary_tolerances: Pixels at which boundaries in the cores of patches are matched; none matches none.
     """
 
     split: str
@@ -66,6 +68,7 @@ class Examination:
     images: frozenset[str] | None = None
     halting_rule: HaltingRule | None = None
     features: FeatureCache | None = None
+    boundary_tolerances: tuple[int, ...] = ()
 
     def features_of(self, prepared: Prepared) -> FeatureCache | None:
         """Return the cache if it holds every labelled patch of the split: all samples have features, or none has."""
@@ -101,6 +104,8 @@ class Evaluation:
         steps: Counts of each step's answer, first to last, where the network answers in steps.
         average_steps: Mean over labelled pixels of the steps that their tile needs by the halting rule; None without
             steps or without a labelled pixel.
+        boundaries: Boundary pixels in the cores of patches, each core counted as an image of its own: no boundary is
+            seen between two cores. None without tolerances.
     """
 
     confusion: Confusion
@@ -110,6 +115,7 @@ class Evaluation:
     worst: tuple[PatchScore, ...]
     steps: tuple[Confusion, ...] = ()
     average_steps: float | None = None
+    boundaries: BoundaryCounts | None = None
 
 
 def evaluate_split(
@@ -151,7 +157,8 @@ def evaluate_split(
     was_training = network.training
     network.eval()
     processes.share_buffers(network)
-    tally = _Tally.empty(prepared, batches=len(dealt), rule=examination.halting_rule)
+    outlines = _no_boundaries(examination, len(prepared.classes))
+    tally = _Tally.empty(prepared, batches=len(dealt), rule=examination.halting_rule, boundaries=outlines)
     told = listener if processes.first else silent
     with Progress(f"evaluate {examination.split}", listener=told, total=len(mine), unit="batches") as progress:
         _count(network, prepared, mine, examination=examination, processes=processes, tally=tally, progress=progress)
@@ -165,6 +172,7 @@ def evaluate_split(
         worst=tally.worst(rows, examination.worst),
         steps=tuple(Confusion(counts) for counts in tally.steps),
         average_steps=tally.mean_steps(),
+        boundaries=None if outlines is None else outlines.with_numbers(tally.boundaries.numpy()),
     )
 
 
@@ -179,9 +187,12 @@ class _Tally:
     labelled: torch.Tensor
     steps: Int64[torch.Tensor, "step class class"]
     needed: torch.Tensor
+    boundaries: Int64[torch.Tensor, " number"]
 
     @staticmethod
-    def empty(prepared: Prepared, *, batches: int, rule: HaltingRule | None) -> "_Tally":
+    def empty(
+        prepared: Prepared, *, batches: int, rule: HaltingRule | None, boundaries: BoundaryCounts | None
+    ) -> "_Tally":
         patches, classes = len(prepared.index), len(prepared.classes)
         return _Tally(
             confusion=torch.zeros((classes, classes), dtype=torch.int64),
@@ -191,6 +202,7 @@ class _Tally:
             labelled=torch.zeros(patches, dtype=torch.int64),
             steps=torch.zeros((rule.last if rule is not None else 0, classes, classes), dtype=torch.int64),
             needed=torch.zeros(patches if rule is not None else 0, dtype=torch.int64),
+            boundaries=torch.zeros(0 if boundaries is None else len(boundaries.numbers()), dtype=torch.int64),
         )
 
     def together(self, processes: Processes) -> "_Tally":
@@ -252,6 +264,8 @@ def _count(
                 counts, needed = _steps(output, batch, ignored, examination.halting_rule)
                 tally.steps += counts
                 tally.needed[torch.tensor(batch.rows)] = needed
+        if examination.boundary_tolerances:
+            tally.boundaries += _boundaries(prediction, batch, ignored, examination, classes)
         tally.weights[number] = int(labelled.sum())
         rows = torch.tensor(batch.rows)
         tally.labelled[rows], tally.wrong[rows] = labelled, wrong
@@ -279,6 +293,38 @@ def _steps(
         counts.append(Confusion.of(whole.argmax(dim=1), batch.target, ignored, classes).counts)
     every = torch.full((len(batch.target),), rule.last)
     return torch.stack(counts).cpu(), rule.steps(steps.halting).cpu() if steps.halting else every
+
+
+def _no_boundaries(examination: Examination, classes: int) -> BoundaryCounts | None:
+    """Return counts of no boundary, as an examination asks for them; None where it does not."""
+    tolerances = examination.boundary_tolerances
+    # A share of the diagonal, and bands along boundaries, mean something in whole images only.
+    return BoundaryCounts.zero(classes, tolerances, diagonal=None, band=None) if tolerances else None
+
+
+def _boundaries(
+    prediction: Int64[torch.Tensor, "batch y x"],
+    batch: Batch,
+    ignored: Bool[torch.Tensor, "batch y x"],
+    examination: Examination,
+    classes: int,
+) -> Int64[torch.Tensor, " number"]:
+    """Return the boundary counts of a batch, summed over the cores of its patches."""
+    answers, labels, outside = (values.cpu().numpy() for values in (prediction, batch.target, ignored))
+    found = []
+    for position, core in enumerate(batch.cores):
+        inside = (position, *core.slices)
+        counts = BoundaryCounts.of(
+            answers[inside],
+            labels[inside],
+            outside[inside],
+            classes,
+            examination.boundary_tolerances,
+            diagonal=None,
+            band=None,
+        )
+        found.append(counts.numbers())
+    return torch.from_numpy(np.sum(found, axis=0))
 
 
 def counted(batch: Batch, ignore: int) -> Bool[torch.Tensor, "batch y x"]:

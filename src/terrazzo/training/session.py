@@ -131,6 +131,7 @@ class Session:
             worst=settings.worst_samples,
             limit=DEBUG_BATCHES if settings.debug and limit is None else limit,
             halting_rule=job.architecture.halting_rule,
+            boundary_tolerances=settings.boundary_tolerances,
         )
 
 
@@ -199,8 +200,9 @@ def _class_weights(job: TrainingJob) -> torch.Tensor | None:
 
 def _check_monitor(session: Session) -> None:
     """Refuse, before any work, a figure that will not be measured."""
-    classes = session.job.prepared.classes.names
-    names = ["train_loss", *(name for split in session.validation for name in split_figures(split, classes))]
+    classes, tolerances = session.job.prepared.classes.names, session.job.settings.boundary_tolerances
+    names = ["train_loss"]
+    names += [name for split in session.validation for name in split_figures(split, classes, tolerances)]
     names += [MEAN_FIGURE] if len(session.validation) > 1 else []
     figure = session.job.settings.monitor.figure
     if figure not in names:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from terrazzo.record import Record
 
@@ -17,8 +17,9 @@ class Monitor(Record):
     """The figure that says which epoch is best."""
 
     figure: str = "val_miou"
-    """Any figure of log.csv, such as val_miou, val_loss, val_accuracy or val_iou_<class>; val_<set>_miou and the like
-    for a named validation set, val_mean_miou for the mean over all sets that are validated on."""
+    """Any figure of log.csv, such as val_miou, val_loss, val_accuracy, val_iou_<class>, or val_bf1_<pixels> where
+    boundary_tolerances has them; val_<set>_miou and the like for a named validation set, val_mean_miou for the mean
+    over all sets that are validated on."""
     mode: Literal["auto", "max", "min"] = "auto"
     """Whether more or less is better; auto takes less for a figure that ends in `loss`, else more."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
@@ -93,6 +94,9 @@ class TrainSettings(Record):
     """Patches of one validation batch; null takes batch_size."""
     validate_on: Literal["all", "val", "named"] = "all"
     """Sets to validate on: the split val and the named sets of data.validation, or only one of the two."""
+    boundary_tolerances: tuple[AtLeastZero, ...] = ()
+    """Pixels at which validation measures the boundary F1, in the cores of its patches, as val_bf1_<pixels>; 0 is
+    strict, and none measures nothing. `evaluate` measures whole images."""
     monitor: Monitor = Monitor()
     """What chooses the best epoch, and when to stop early."""
     keep: KeepSettings = KeepSettings()
@@ -115,6 +119,13 @@ class TrainSettings(Record):
         if self.monitor.figure in ("epoch", "lr", "seconds", ""):
             raise ValueError(f"monitor.figure {self.monitor.figure!r} says nothing about a model; use val_miou")
         return self
+
+    @field_validator("boundary_tolerances")
+    @classmethod
+    def _each_tolerance_once(cls, tolerances: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(tolerances)) < len(tolerances):
+            raise ValueError("names a tolerance twice; each is a column of log.csv, so name it once")
+        return tolerances
 
     @model_validator(mode="after")
     def _compiled_or_checkpointed(self) -> "TrainSettings":
@@ -154,7 +165,7 @@ class EvaluateSettings(Record):
     """Whether scores are written; false writes only the pictures and rasters that are asked for."""
     boundaries: bool = True
     """Whether boundary F1 and boundary IoU are measured; they need an image's classes in memory at once."""
-    tolerances: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = (1.0, 2.0, 3.0, 5.0)
+    tolerances: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)] = (0.0, 1.0, 2.0, 3.0, 5.0)
     """Distances in pixels up to which a boundary counts as found, beside 0.75 % of the image's diagonal."""
     reliability: bool = True
     """Whether it is measured how far the model's confidence can be believed."""
