@@ -56,7 +56,7 @@ def test_other_images_labels_or_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="other labels in 1 of 8 images, such as image 7 ä"):
         compare(one, finished(tmp_path / "c", labels))
     three = np.zeros((8, 1, 1), dtype=np.int64)
-    with pytest.raises(ContractError, match="knows the classes field, forest, but .* field;"):
+    with pytest.raises(ContractError, match=r"knows the classes field, forest, but .* field;"):
         compare(one, finished(tmp_path / "d", three, classes=1))
 
 

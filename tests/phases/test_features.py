@@ -19,9 +19,12 @@ from terrazzo.phases.prepare import prepare
 from terrazzo.phases.train import train
 from terrazzo.phases.verify import verify
 from terrazzo.progress import Event
+from terrazzo.training.settings import EvaluateSettings
 
 PLUGIN = Path(__file__).parents[1] / "training" / "frozen_network.py"
 SIDE = 40
+PATCHES = EvaluateSettings(on="patches")
+"""What is cached belongs to patches; whole images are always computed."""
 TRAINING = "epochs: 1, batch_size: 4, worst_samples: 1, sanity_batches: 0"
 
 
@@ -87,9 +90,10 @@ def test_training_fills_the_cache_and_everything_reads_it(project: Path, monkeyp
     shutil.rmtree(config.folder)
     monkeypatch.setattr(network_class(), "encode", refuse)
     assert train(config).best_value == first.best_value
-    found = evaluate(config.folder, config, split="test")
+    found = evaluate(config.folder, config, split="test", settings=PATCHES)
     monkeypatch.undo()
-    online = evaluate(config.folder, configured(project, cache="none"), split="test", out=project / "online")
+    without = configured(project, cache="none")
+    online = evaluate(config.folder, without, split="test", out=project / "online", settings=PATCHES)
     assert found.loss == pytest.approx(online.loss, rel=1e-3)
     assert found.pixels == online.pixels == SIDE * SIDE
 
@@ -100,14 +104,14 @@ def test_a_bundle_reads_no_features_but_its_own(project: Path, monkeypatch: pyte
     other = configured(project, "model.weights=1")
     prepare(other)
     monkeypatch.setattr(network_class(), "encode", refuse)
-    evaluate(config.folder, config, split="test")
+    evaluate(config.folder, config, split="test", settings=PATCHES)
     # The configuration has been changed since: its cache is whole, but not this bundle's.
     with pytest.raises(AssertionError, match="computed again"):
-        evaluate(config.folder, other, split="test")
+        evaluate(config.folder, other, split="test", settings=PATCHES)
     next((project / "prepared" / "features").rglob("index.json")).unlink()
     shutil.rmtree(project / "prepared" / "features")
     with pytest.raises(AssertionError, match="computed again"):
-        evaluate(config.folder, config, split="test")
+        evaluate(config.folder, config, split="test", settings=PATCHES)
 
 
 def test_the_features_of_another_model_stay_beside(project: Path) -> None:

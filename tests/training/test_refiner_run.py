@@ -14,7 +14,7 @@ from terrazzo.models.backbones.stem import Stem
 from terrazzo.models.refiner.trm import Trm
 from terrazzo.phases.evaluate import evaluate
 from terrazzo.training.loop import fit
-from terrazzo.training.settings import TrainSettings
+from terrazzo.training.settings import EvaluateSettings, TrainSettings
 
 TRM = Trm(width=4, backbone=Stem(width=4, blocks=0), t_min=1, t_max=3, random_steps=True)
 
@@ -47,10 +47,12 @@ def test_the_same_seed_draws_the_same_steps(tiny, prepared, trained, tmp_path):
 
 def test_each_step_is_judged_and_written(trained, prepared, tmp_path):
     bundle = shutil.copy(trained[0] / "bundle.safetensors", tmp_path)
+    patches = evaluate(Path(bundle), data=prepared.folder, split="val", settings=EvaluateSettings(on="patches"))
+    assert len(patches.miou_by_step) == 3
+    assert patches.miou_by_step[-1] == patches.miou
     summary = evaluate(Path(bundle), data=prepared.folder, split="val")
-    assert len(summary.miou_by_step) == 3
-    assert summary.miou_by_step[-1] == summary.miou
-    assert summary.avg_steps == 3.0
+    assert summary.miou_by_step == patches.miou_by_step
+    assert patches.avg_steps == summary.avg_steps == 3.0
     written = json.loads((tmp_path / "evaluate" / "val" / "summary.json").read_text())
     assert written["miou_by_step"] == list(summary.miou_by_step)
     assert written["avg_steps"] == 3.0

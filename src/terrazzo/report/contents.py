@@ -19,6 +19,7 @@ from terrazzo.report.facts import (
     phase_facts,
     split_facts,
 )
+from terrazzo.report.judged import JudgedFacts, judged_facts, read_table
 from terrazzo.storage import read_json
 
 __all__ = ["Evaluated", "Row", "RunContents", "best_epoch", "read_run"]
@@ -48,10 +49,14 @@ class Evaluated:
     Attributes:
         facts: Scores.
         samples: Pictures of samples: image, label, prediction, error.
+        judged: What whole images were judged by besides.
+        trust: reliability.json: how far confidence can be believed.
     """
 
     facts: SplitFacts
     samples: tuple[Path, ...]
+    judged: JudgedFacts = field(default_factory=JudgedFacts)
+    trust: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,14 @@ def _evaluated(folder: Path, problems: list[str]) -> tuple[Evaluated, ...]:
         summary = _json(path, problems)
         if summary:
             split = path.parent.name
-            found.append(Evaluated(split_facts(split, summary), _pictures(path.parent / "samples", "*.png")))
+            found.append(
+                Evaluated(
+                    facts=split_facts(split, summary),
+                    samples=_pictures(path.parent / "samples", "*.png"),
+                    judged=judged_facts(summary, read_table(path.parent / "per_image.csv")),
+                    trust=_json(path.parent / "reliability.json", problems),
+                )
+            )
     return tuple(found)
 
 

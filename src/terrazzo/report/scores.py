@@ -9,6 +9,7 @@ from terrazzo.report.contents import Evaluated, RunContents
 from terrazzo.report.facts import ClassFacts, SplitFacts
 from terrazzo.report.figures import bar, swatch
 from terrazzo.report.html import Markup, tag
+from terrazzo.report.judged import JudgedFacts, boundaries, images, interval_words, notes, regions
 from terrazzo.report.pictures import embedded
 from terrazzo.report.words import quantity, score, short
 
@@ -32,8 +33,8 @@ def scores_section(run: RunContents) -> Markup:
 
 
 def _split(evaluated: Evaluated) -> Markup:
-    facts = evaluated.facts
-    parts = [tag("h3", facts.split), tag("p", _sentence(facts), class_="note")]
+    facts, judged = evaluated.facts, evaluated.judged
+    parts = [tag("h3", facts.split), tag("p", _sentence(facts, judged), class_="note"), *notes(judged)]
     if facts.miou_by_step:
         parts.append(tag("p", _steps(facts), class_="note"))
     if facts.absent:
@@ -42,25 +43,26 @@ def _split(evaluated: Evaluated) -> Markup:
         )
     if not facts.classes:
         return tag("div", *parts, missing("The summary names no classes."), class_="split")
-    parts.append(_class_table(facts))
+    parts.append(_class_table(facts, judged))
     parts.append(tag("h4", "Confusion: what became of each label's pixels, in per cent"))
     if facts.confusion is None:
         parts.append(missing("The summary holds no confusion matrix of these classes."))
     else:
         parts.append(confusion_table(facts.confusion, facts.classes))
+    parts += boundaries(judged, facts.split) + regions(judged, facts.split) + images(judged, facts.split)
     parts.append(tag("h4", "Worst samples"))
     parts += samples(evaluated.samples, f"Sample of {facts.split}")
     return tag("div", *parts, class_="split")
 
 
-def _sentence(facts: SplitFacts) -> str:
+def _sentence(facts: SplitFacts, judged: JudgedFacts) -> str:
     """Return the split's figures in a line."""
     figures = facts.figures
-    told = [f"mIoU {score(figures.get('miou'))}"]
+    told = [f"mIoU {score(figures.get('miou'))}{interval_words(judged.intervals.get('miou'))}"]
     if figures.get("foreground_iou") is not None:
         told.append(f"foreground IoU {score(figures.get('foreground_iou'))}")
     told += [
-        f"pixel accuracy {score(figures.get('accuracy'))}",
+        f"pixel accuracy {score(figures.get('accuracy'))}{interval_words(judged.intervals.get('accuracy'))}",
         f"mean accuracy {score(figures.get('mean_accuracy'))}",
         f"frequency-weighted IoU {score(figures.get('frequency_weighted_iou'))}",
     ]
@@ -80,17 +82,26 @@ def _steps(facts: SplitFacts) -> str:
     return told if needed is None else f"{told} · the halting rule needs {needed:.2f} steps on average"
 
 
-def _class_table(facts: SplitFacts) -> Markup:
-    heads = ("class", "IoU", tag("td"), "F1", "precision", "recall", "pixels")
-    return table(f"Scores by class on {facts.split}", heads, [_class_row(entry) for entry in facts.classes])
+def _class_table(facts: SplitFacts, judged: JudgedFacts) -> Markup:
+    known = judged.class_intervals
+    heads = ("class", "IoU", tag("td"), *(("95 % interval",) if known else ()), "F1", "precision", "recall", "pixels")
+    rows = [_class_row(entry, _ends(entry, judged) if known else None) for entry in facts.classes]
+    return table(f"Scores by class on {facts.split}", heads, rows)
 
 
-def _class_row(entry: ClassFacts) -> Markup:
+def _ends(entry: ClassFacts, judged: JudgedFacts) -> str:
+    """Return the ends of a class's interval in a cell."""
+    found = judged.class_intervals.get(entry.name)
+    return "–" if found is None else f"{found[0]:.3f} to {found[1]:.3f}"
+
+
+def _class_row(entry: ClassFacts, interval: str | None) -> Markup:
     return tag(
         "tr",
         tag("th", swatch(entry.colour), entry.name, scope="row"),
         tag("td", score(entry.iou)),
         tag("td", bar(entry.iou, entry.colour)),
+        *(() if interval is None else (tag("td", interval),)),
         *(tag("td", score(value)) for value in (entry.f1, entry.precision, entry.recall)),
         tag("td", quantity(entry.pixels)),
     )
