@@ -147,8 +147,8 @@ def boundaries(facts: JudgedFacts, split: str) -> list[Markup]:
         tag(
             "p",
             "F1 of boundary pixels that lie within so many pixels of the other boundary (Euclidean; the last is a "
-            "share of the image's diagonal), a mean over images; boundary IoU of bands 2 % of the diagonal wide, summed over "
-            "images.",
+            "share of the image's diagonal), a mean over images; boundary IoU of bands 2 % of the diagonal wide, "
+            "summed over images.",
             class_="note",
         ),
         table(f"Boundary scores on {split}", heads, rows),
