@@ -14,7 +14,7 @@ import terrazzo
 from terrazzo.cli.application import application
 
 PROGRAM = str(Path(sys.executable).with_name("terrazzo"))
-COMMANDS = ["demo", "prepare", "train", "evaluate", "predict", "run", "list", "config"]
+COMMANDS = ["demo", "prepare", "train", "evaluate", "compare", "predict", "run", "list", "config"]
 HELPS = [[], *([name] for name in COMMANDS), ["config", "show"], ["config", "check"], ["config", "schema"]]
 HEAVY = {"torch", "rasterio", "pydantic", "omegaconf", "pandas", "numpy", "yaml", "lightning", "scipy", "rich"}
 

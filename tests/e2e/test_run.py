@@ -108,7 +108,12 @@ def test_two_processes_count_the_same_pixels(project: Path, terrazzo: Terrazzo, 
     assert together.returncode == 0, together.stderr
     found = json.loads(together.stdout)
     assert found["confusion"] == alone["confusion"]
-    assert found["loss"] == alone["loss"]
+    # Each image is judged by one process alone, and only integers are summed.
+    for figure in ("loss", "intervals", "boundary", "reliability", "confidence"):
+        assert found[figure] == alone[figure], figure
+    patches = json.loads(terrazzo("evaluate", str(run), "evaluate.on=patches", "--json").stdout)
+    assert patches["pixels"] == alone["pixels"]
+    assert patches["loss"] is not None
 
 
 def test_the_program_stands_alone(project: Path, program: Program) -> None:
