@@ -19,6 +19,8 @@ MOST_DECIMALS = 4
 """On an axis; what needs more is written in powers of ten."""
 SPREAD = 30.0
 """From this ratio of the largest to the smallest value on, an axis goes by powers of ten."""
+COUNTED = frozenset({"epoch", "step"})
+"""What only whole numbers stand along the chart for."""
 FLAT = 1e-3
 """Curves that vary less than this share of their values count as constant; closer ticks would all read alike."""
 
@@ -99,7 +101,7 @@ def line_chart(
         lines: The curves.
         floor: Lowest value of the y axis, which is then never in powers of ten; the data's own if None.
         mark: Epoch to mark with an upright line.
-        axis: What lies along the chart; epochs are counted, anything else is measured.
+        axis: What lies along the chart; epochs and steps are counted, anything else is measured.
     """
     drawn = [line for line in lines if any(y is not None for _, y in line.points)]
     values = [y for line in drawn for _, y in line.points if y is not None]
@@ -175,7 +177,7 @@ def _axes(frame: _Frame, axis: str) -> list[Markup]:
         parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
         parts.append(tag("text", label, x=LEFT - 6, y=y + 4, text_anchor="end"))
     places = ticks(frame.first, frame.last, count=6)
-    if axis == "epoch":
+    if axis in COUNTED:
         places = [value for value in places if value == int(value)]
     below = HEIGHT - BOTTOM + 15
     parts += [
