@@ -311,6 +311,16 @@ def test_counts_travel_as_numbers():
     assert BoundaryCounts.zero(3).with_numbers(numbers) == first + second
 
 
+def test_tolerances_come_in_any_order_and_may_repeat():
+    prediction, target, ignored = pair(8, (20, 30))
+    rising, mixed = (
+        BoundaryCounts.of(prediction, target, ignored, 3, tolerances, diagonal=None)
+        for tolerances in ((0, 1, 2, 5), (5, 1, 0, 1, 2))
+    )
+    assert mixed.matched_labelled.tolist() == rising.matched_labelled[[3, 1, 0, 1, 2]].tolist()
+    assert mixed.matched_predicted.tolist() == rising.matched_predicted[[3, 1, 0, 1, 2]].tolist()
+
+
 def test_what_is_not_asked_for_is_not_counted():
     prediction, target, ignored = pair(4, (20, 30))
     found = BoundaryCounts.of(prediction, target, ignored, 3, (), diagonal=None, band=None)

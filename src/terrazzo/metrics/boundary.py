@@ -198,17 +198,20 @@ class BoundaryCounts:
         if not target.size:
             return counts
         length = math.hypot(*target.shape)
-        radii = [*counts.tolerances, *([] if diagonal is None else [diagonal * length])]
+        distances = [*counts.tolerances, *([] if diagonal is None else [diagonal * length])]
         # Rounding must not take a distance that equals the tolerance out of it.
-        squared = [math.floor(radius * radius * (1 + 1e-12)) for radius in radii]
+        squared = [math.floor(distance * distance * (1 + 1e-12)) for distance in distances]
         width = None if band is None else max(1, round(band * length))
-        for strip in strip_counts(prediction, target, ignored, classes, squared_radii=squared, width=width):
+        order = sorted(range(len(squared)), key=squared.__getitem__)
+        radii = [squared[row] for row in order]
+        back = np.argsort(np.array(order, dtype=np.int64))
+        for strip in strip_counts(prediction, target, ignored, classes, squared_radii=radii, width=width):
             counts = replace(
                 counts,
                 predicted=counts.predicted + strip.predicted,
                 labelled=counts.labelled + strip.labelled,
-                matched_predicted=counts.matched_predicted + strip.matched_predicted,
-                matched_labelled=counts.matched_labelled + strip.matched_labelled,
+                matched_predicted=counts.matched_predicted + strip.matched_predicted[back],
+                matched_labelled=counts.matched_labelled + strip.matched_labelled[back],
                 intersection=counts.intersection + strip.intersection,
                 union=counts.union + strip.union,
             )

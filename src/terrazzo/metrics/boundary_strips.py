@@ -57,7 +57,7 @@ def strip_counts(
         target: Label of each pixel, 0..K-1; anything where ignored.
         ignored: Pixels that have no class in either.
         classes: K.
-        squared_radii: Squares of the tolerances, in pixels.
+        squared_radii: Squares of the tolerances in pixels, the smallest first.
         width: Of the bands, in pixels; None counts none.
 
     Raises:
@@ -119,11 +119,8 @@ def _boundaries(
         # Of each class its bit; of the others none.
         table = np.zeros(classes, dtype=bit_type(len(group)))
         table[group] = np.left_shift(table.dtype.type(1), np.arange(len(group), dtype=table.dtype))
-        for own, other, found in zip(outlines, outlines[::-1], matched, strict=True):
-            wanted = table[own.inner_owners]
-            for row, near in enumerate(within_discs(other.bits(table), squared_radii)):
-                hit = near[inner].ravel()[own.inner_positions] & wanted
-                found[row] += _count(own.inner_owners[hit != 0], classes)
+        for number, (own, other) in enumerate((outlines, outlines[::-1])):
+            matched[number] += own.matches(table, within_discs(other.bits(table), squared_radii), inner)
     predicted, labelled = (_count(outline.inner_owners, classes) for outline in outlines)
     return predicted, labelled, matched
 
@@ -163,6 +160,25 @@ class _Outline:
             inner_owners=owners[first:last],
             around=_count(owners, classes),
         )
+
+    def matches(
+        self, table: UInt[np.ndarray, " class"], near: Sequence[UInt[np.ndarray, "y x"]], inner: slice
+    ) -> Int64[np.ndarray, "radius class"]:
+        """Return how many boundary pixels in the strip have their class's bit in the maps of what is near.
+
+        Args:
+            table: The bit of each class; 0 of those that are not looked for.
+            near: For each radius the bits within it, the smallest radius first.
+            inner: Rows of the strip.
+        """
+        radii, classes = len(near), len(table)
+        wanted = table[self.inner_owners]
+        missed = np.zeros(len(wanted), dtype=np.uint16)
+        for bits in near:
+            missed += (bits[inner].ravel()[self.inner_positions] & wanted) == 0
+        # What is within a radius is within all larger ones: the number of those that miss says which.
+        cells = np.bincount(self.inner_owners * np.uint32(radii + 1) + missed, minlength=classes * (radii + 1))
+        return cells.reshape(classes, radii + 1).cumsum(axis=1)[:, :radii].T.astype(np.int64)
 
     def bits(self, table: UInt[np.ndarray, " class"]) -> UInt[np.ndarray, "y x"]:
         """Return a map of the boundary pixels, each with the bit of its class."""
