@@ -22,6 +22,9 @@ from terrazzo.metrics.boundary import BoundaryCounts
 __all__ = ["ImageRecord", "Measures", "Trust", "Watcher", "judge_image"]
 
 
+_STEP_PARTS = 1024
+
+
 @runtime_checkable
 class Watcher(Protocol):
     """Whoever is shown the rows of an image as they come in."""
@@ -195,7 +198,8 @@ class _Tally:
         kept = ~rows.ignored
         self.confidence += int(fixed_point(confidence[kept]).sum())
         if rows.steps is not None:
-            self.steps += int(fixed_point(rows.steps[kept]).sum())
+            # The weights of blended windows add up to 1 but for rounding, which has no part in a number of steps.
+            self.steps += int(fixed_point((rows.steps[kept] * _STEP_PARTS).round() / _STEP_PARTS).sum())
         if self._everywhere is not None:
             self._everywhere.add(probabilities, rows.target, rows.ignored, (confidence, number))
             outside = ~self._near_border(rows) | rows.ignored
