@@ -125,7 +125,8 @@ def _of_rows(
             f"{path}: row {top + int(row[lost])} has classes where the projection has no ground; make these pixels "
             "nodata, or write the map in another coordinate reference system."
         )
-    return pixels, np.bincount(place, found, rows * count).reshape(rows, count)
+    # Of no run at all bincount makes whole numbers.
+    return pixels, np.bincount(place, found, rows * count).reshape(rows, count).astype(np.float64)
 
 
 def _ordered(paths: Sequence[Path], legend: Legend, left_out: Sequence[str]) -> tuple[list[Path], list[Grid]]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from terrazzo.assessment.area_sample import SamplePoints
 from terrazzo.assessment.area_strata import Strata
 from terrazzo.errors import ConfigError, DataError, StorageError
 from terrazzo.geo.grid import Grid
+from terrazzo.geo.quiet import without_warnings
 from terrazzo.geo.raster import RasterFile
 from terrazzo.geo.vector import EMPTY_TEXT, text_of
 from terrazzo.record import nearest
@@ -79,7 +81,8 @@ def write_points(path: Path, points: SamplePoints, strata: Strata) -> None:
         return
     across, along, crs = _geometry(path, points, strata)
     try:
-        with atomic_path(path) as temporary:
+        # That points without a coordinate reference system have none needs no warning.
+        with atomic_path(path) as temporary, without_warnings(UserWarning):
             pyogrio.raw.write(
                 temporary,
                 shapely.to_wkb(shapely.points(across, along)),
@@ -143,7 +146,7 @@ def _map_names(maps: Sequence[Path]) -> list[str]:
 
 
 def _is_missing(cell: object) -> bool:
-    return cell is None or (isinstance(cell, float) and np.isnan(cell))
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _geometry(

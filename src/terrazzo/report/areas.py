@@ -90,15 +90,15 @@ def write_areas_page(path: Path, summary: Mapping[str, Any]) -> None:
     write_text(path, page)
 
 
-def areas_part(run_folder: Path) -> list[Markup]:
-    """Return the section on areas for a run's page; none where none were estimated."""
+def areas_part(run_folder: Path) -> Markup:
+    """Return the section on areas of a run's page, or what is missing for it."""
     path = run_folder / AREAS_PATH
     if not path.is_file():
-        return []
+        return section("Areas", missing("No areas have been estimated; `terrazzo areas estimate` on this run does."))
     try:
-        return [areas_section(read_json(path))]
+        return areas_section(read_json(path))
     except (StorageError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        return [section("Areas", missing(f"{path} is damaged ({error}); estimate the areas again."))]
+        return section("Areas", missing(f"{path} is damaged ({error}); estimate the areas again."))
 
 
 def areas_section(summary: Mapping[str, Any]) -> Markup:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from terrazzo.report.areas import areas_part
 from terrazzo.report.calibration import calibration_section
 from terrazzo.report.contents import RunContents, read_run
 from terrazzo.report.data import data_section
 from terrazzo.report.document import contents, document
 from terrazzo.report.html import Markup, tag
+from terrazzo.report.reliability import reliability_section
 from terrazzo.report.scores import scores_section
 from terrazzo.report.sections import (
     config_section,
@@ -22,7 +24,18 @@ from terrazzo.storage import write_text
 __all__ = ["PAGE_FILE", "render", "write_report"]
 
 PAGE_FILE = "report.html"
-TITLES = ("Training", "Scores", "Calibration", "Data", "Maps", "Timing", "Environment", "Configuration")
+TITLES = (
+    "Training",
+    "Scores",
+    "Reliability",
+    "Calibration",
+    "Data",
+    "Maps",
+    "Areas",
+    "Timing",
+    "Environment",
+    "Configuration",
+)
 
 
 def write_report(run_folder: Path) -> Path:
@@ -54,9 +67,11 @@ def render(run: RunContents) -> str:
         damaged,
         curves_section(run),
         scores_section(run),
+        reliability_section([(one.facts.split, one.trust) for one in run.evaluated if one.trust]),
         calibration_section(run.calibrated),
         data_section(run),
         maps_section(run),
+        areas_part(run.folder),
         timing_section(run),
         environment_section(run),
         config_section(run),
