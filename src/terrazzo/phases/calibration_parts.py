@@ -124,7 +124,7 @@ def divide(
     wanted: dict[str, float] = {}
     if not reported:
         wanted["report"] = settings.report_share
-    left = 1 - sum(wanted.values())
+    left = 1.0 - sum(wanted.values())
     chosen = [name for name, needed in (("halting", needs.halting), ("further", needs.further)) if needed]
     if needs.fitted:
         wanted["fit"] = left * settings.fit_share if chosen else left
