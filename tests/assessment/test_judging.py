@@ -85,7 +85,7 @@ def image(tmp_path: Path) -> Callable[..., tuple[ImageEntry, np.ndarray, np.ndar
         entry = ImageEntry(
             image_id="scène",
             image=tmp_path / "image é.tif",
-            label=RasterLabel(file=tmp_path / "label é.tif") if labelled else None,
+            label=RasterLabel(rasters=(tmp_path / "label é.tif",)) if labelled else None,
             extra=(),
             split="test",
             region=None,

@@ -232,7 +232,9 @@ def test_a_calibrated_bundle_is_told_with_and_without_it(folder: Path, model: Ca
     assert summary.without_calibration["miou"] == plain.miou
     assert summary.reliability["nll"] != plain.reliability["nll"]
     told = json.loads((summary.folder / "reliability.json").read_text())
-    assert told["before"]["everywhere"]["ece"] == plain.reliability["ece"]
+    assert told["before"]["scores"]["ece"] == plain.reliability["ece"]
+    assert told["after"]["scores"]["nll"] == summary.reliability["nll"]
+    assert not told["fitted_on_these"]
     assert told["difference"]["nll"]["value"] == pytest.approx(
         summary.reliability["nll"] - plain.reliability["nll"], abs=1e-9
     )

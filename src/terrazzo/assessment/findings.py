@@ -9,11 +9,13 @@ from jaxtyping import Int64
 
 from terrazzo.assessment.judged_split import JudgedSplit
 from terrazzo.assessment.judging import ImageRecord, Trust
+from terrazzo.calibration.boundary_band import BOUNDARY_WIDTH
 from terrazzo.calibration.image_reliability import (
     ImageReliability,
     reliability_differences,
     reliability_intervals,
 )
+from terrazzo.data.classes import Classes
 from terrazzo.metrics import Confusion, Scores
 from terrazzo.metrics.boundary import BoundaryCounts
 
@@ -91,38 +93,50 @@ def region_rows(judged: JudgedSplit, names: Sequence[str], *, in_steps: bool) ->
     return rows
 
 
-def trust_report(judged: JudgedSplit, names: Sequence[str]) -> Row:
-    """Return how far confidence can be believed: everywhere, near borders and by region, before and after.
+def trust_report(judged: JudgedSplit, classes: Classes, *, fitted_on_these: bool) -> Row:
+    """Return how far confidence can be believed: everywhere, near borders, by class and region, before and after.
 
     Args:
         judged: What was found, reliability among it.
-        names: Of the classes.
+        classes: Their names and colours.
+        fitted_on_these: Whether the bundle's calibration was fitted on these images.
 
     Returns:
-        Plain data ready for JSON; `before` and `difference` (after less before) are None without a calibration.
+        Plain data ready for JSON, as `terrazzo.report.reliability` reads it: `before` as the network answers, `after`
+        and `difference` (after less before) None without a calibration.
     """
-    after = [record.trust for record in judged.records if record.trust is not None]
-    before = [record.trust_before for record in judged.records if record.trust_before is not None]
-    compared = bool(before) and bool(judged.before)
-    report: Row = {"classes": list(names), **_trusted(judged.regions, after), "before": None, "difference": None}
-    if compared:
-        report["before"] = _trusted(judged.before, before)
-        report["difference"] = reliability_differences(
-            [ImageReliability.of(one.everywhere) for one in before],
-            [ImageReliability.of(one.everywhere) for one in after],
-        ).as_dict()
-    return report
-
-
-def _trusted(sums: Mapping[str, Trust], records: Sequence[Trust]) -> Row:
-    whole = sums[""]
+    given = [record.trust for record in judged.records if record.trust is not None]
+    earlier = [record.trust_before for record in judged.records if record.trust_before is not None]
+    compared = bool(judged.before) and len(earlier) == len(given)
+    answered = _trusted(judged, judged.regions, given)
     return {
-        "everywhere": whole.everywhere.as_dict(),
-        "intervals": reliability_intervals([ImageReliability.of(one.everywhere) for one in records]).as_dict(),
-        "near_borders": whole.band.as_dict(),
-        "near_borders_intervals": reliability_intervals([ImageReliability.of(one.band) for one in records]).as_dict(),
-        "regions": {name: trust.everywhere.as_dict() for name, trust in sums.items() if name},
+        "images": sum(trust.everywhere.pixels > 0 for trust in given),
+        "boundary_width": BOUNDARY_WIDTH,
+        "fitted_on_these": fitted_on_these,
+        "classes": [{"name": item.name, "colour": list(item.colour)} for item in classes.items],
+        "before": _trusted(judged, judged.before, earlier) if compared else answered,
+        "after": answered if compared else None,
+        "difference": reliability_differences(_light(earlier), _light(given)).as_dict() if compared else None,
     }
+
+
+def _trusted(judged: JudgedSplit, sums: Mapping[str, Trust], records: Sequence[Trust]) -> Row:
+    regions = []
+    for name, trust in sums.items():
+        own = [one for entry, one in zip(judged.entries, records, strict=True) if name and entry.region == name]
+        if own:
+            scores, intervals = trust.everywhere.as_dict(), reliability_intervals(_light(own)).as_dict()
+            regions.append({"name": name, "images": len(own), "scores": scores, "intervals": intervals})
+    return {
+        "scores": sums[""].everywhere.as_dict(),
+        "boundary": sums[""].band.as_dict(),
+        "intervals": reliability_intervals(_light(records)).as_dict(),
+        "regions": regions,
+    }
+
+
+def _light(records: Sequence[Trust]) -> list[ImageReliability]:
+    return [ImageReliability.of(one.everywhere) for one in records]
 
 
 def _figures(records: Sequence[ImageRecord], names: Sequence[str], *, in_steps: bool) -> Row:

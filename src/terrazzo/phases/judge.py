@@ -162,7 +162,7 @@ class Judge:
                 names,
                 images=image_rows(judged, names, in_steps=answering.in_steps),
                 counts=confusions(judged.records),
-                trust=trust_report(judged, names) if measures.reliability else None,
+                trust=self._trust(split, judged) if measures.reliability else None,
             )
         return summary
 
@@ -374,14 +374,17 @@ class Judge:
             found |= _main(judged.before[""].everywhere)
         return found
 
+    def _trust(self, split: str, judged: JudgedSplit) -> dict[str, Any]:
+        fitted_here = self._fitted_on(split, judged.entries) is not None
+        return trust_report(judged, self.prepared.classes, fitted_on_these=fitted_here)
+
     def _warnings(self, split: str, judged: JudgedSplit) -> tuple[str, ...]:
         """Return what a reader of the figures should know."""
         if not self.settings.scores:
             return ()
         warnings = list(promise_warnings(self.bundle, self.predicting))
-        calibration = self.bundle.calibration if self.predicting.calibrated else None
-        fitted = None if calibration is None else calibration.fitted
-        if fitted is not None and (fitted.split == split or self._is_origin(fitted, judged.entries)):
+        fitted = self._fitted_on(split, judged.entries)
+        if fitted is not None:
             warnings.append(
                 f"the bundle's temperature was fitted on images of the split {fitted.split}, which are judged here, so "
                 "that its confidence looks better than it is; judge on images that it has not seen"
@@ -391,12 +394,17 @@ class Judge:
             warnings.append(f"{len(left)} images of the split {split} have no label and are left out")
         return tuple(warnings)
 
-    def _is_origin(self, fitted: Origin, entries: Sequence[ImageEntry]) -> bool:
-        """Return whether images are those that something was fitted on, whatever they are called there."""
+    def _fitted_on(self, split: str, entries: Sequence[ImageEntry]) -> Origin | None:
+        """Return what the applied temperatures were fitted on, where that is this split or these very images."""
+        calibration = self.bundle.calibration if self.predicting.calibrated else None
+        fitted = None if calibration is None else calibration.fitted
+        if fitted is None or fitted.split == split:
+            return fitted
         if fitted.images != len(entries):
-            return False
+            return None
         bands, classes = self.prepared.bands, self.prepared.classes
-        return joined_hash(entry_hash(entry, bands, classes) for entry in entries) == fitted.split_hash
+        here = joined_hash(entry_hash(entry, bands, classes) for entry in entries)
+        return fitted if here == fitted.split_hash else None
 
 
 def _boundary(judged: JudgedSplit, names: Sequence[str]) -> dict[str, Any]:
