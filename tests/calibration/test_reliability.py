@@ -66,7 +66,7 @@ def figures(found: Reliability) -> dict[str, float]:
 
 
 class TestAgainstAllInMemory:
-    @pytest.mark.parametrize("classes", [2, 5, 40])
+    @pytest.mark.parametrize("classes", [2, 5, 12])
     @pytest.mark.parametrize("sharp", [0.3, 2.5, 12.0])
     def test_equals_to_a_billionth(self, classes: int, sharp: float) -> None:
         given = piece(classes, sharp=sharp, seed=classes)
@@ -125,6 +125,12 @@ class TestAgainstAllInMemory:
         for labels in (target, target.flip(1)):
             assert Reliability.of(probabilities, labels, labels == 9).scores().ace == pytest.approx(0, abs=1e-4)
 
+    def test_of_equals_the_first_is_shown(self) -> None:
+        probabilities = torch.tensor([0.2, 0.4, 0.4]).reshape(3, 1, 1)
+        for number, wanted in enumerate((0, 1, 0)):
+            target = torch.tensor([[number]])
+            assert Reliability.of(probabilities, target, target == 9).scores().accuracy == wanted
+
 
 class TestExactness:
     @pytest.mark.parametrize("rows", [[11], [1] * 11, [2, 6, 3], [10, 1]])
@@ -162,6 +168,18 @@ class TestExactness:
         assert early == Reliability.of(*piece(2, 9, 8, seed=1))
         assert meter.counted() == Reliability.of(*piece(2, 9, 8, seed=1)) + Reliability.of(*piece(2, 9, 8, seed=2))
         assert meter.counted() != early
+
+    def test_inside_and_outside_of_inference_mode(self) -> None:
+        given = piece(2, 9, 8)
+        with torch.inference_mode():
+            meter, outside = ReliabilityMeter(2), Reliability.of(*given)
+            inside = piece(2, 9, 8)
+        meter.add(*given)
+        meter.add(*inside)
+        given[0].requires_grad_()
+        meter.add(*given)
+        assert meter.counted() == outside + outside + outside
+        assert not meter.counted().shown.stated.values().requires_grad
 
     def test_layout_in_memory_changes_nothing(self) -> None:
         probabilities, target, ignored = piece()

@@ -229,9 +229,20 @@ class ReliabilityMeter:
         classes = self._found.classes
         if len(probabilities) != classes:
             raise ModelError(f"{len(probabilities)} probabilities a pixel were given for {classes} classes.")
+        # Only so may a meter be made inside of inference mode, and be used both there and outside.
+        with torch.inference_mode():
+            self._add(probabilities, target, ignored, chosen)
+
+    def _add(
+        self,
+        probabilities: Float32[torch.Tensor, "class y x"],
+        target: Int64[torch.Tensor, "y x"],
+        ignored: Bool[torch.Tensor, "y x"],
+        chosen: Chosen | None,
+    ) -> None:
         kept = (~ignored).cpu().flatten().nonzero()[:, 0]
-        planes, labels = probabilities.detach().cpu().flatten(1), target.cpu().flatten()
-        shown = None if chosen is None else (chosen[0].detach().cpu().flatten(), chosen[1].cpu().flatten())
+        planes, labels = probabilities.cpu().flatten(1), target.cpu().flatten()
+        shown = None if chosen is None else (chosen[0].cpu().flatten(), chosen[1].cpu().flatten())
         for first in range(0, len(kept), _PIXELS_AT_ONCE):
             part = kept[first : first + _PIXELS_AT_ONCE]
             if len(kept) == len(labels):
@@ -245,7 +256,7 @@ class ReliabilityMeter:
                 confidence, number = _most_probable(here)
             else:
                 confidence, number = (values.index_select(0, part) for values in shown)
-                _require_shown(confidence, number, classes)
+                _require_shown(confidence, number, self._found.classes)
             self._count(here, label, confidence, number.long())
 
     def _count(
