@@ -188,7 +188,7 @@ class EvaluateSummary(Summary):
         if len(self.plots) == 1:
             found["plot"] = str(self.plots[0])
         elif self.plots:
-            found["plots"] = str(self.plots[0].parent)
+            found["plots"] = str(self.folder / "plots")
         found |= {
             name: str(path) for name, path in (("masks", self.masks), ("probabilities", self.probabilities)) if path
         }
