@@ -12,7 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-QUICK = ("startup.py", "train_overhead.py", "demo_forest.py", "kill_training.py", "kill_scene.py", "scale.py")
+QUICK = (
+    "startup.py",
+    "boundary.py",
+    "train_overhead.py",
+    "demo_forest.py",
+    "kill_training.py",
+    "kill_scene.py",
+    "scale.py",
+)
 LONG = (
     "prepare.py",
     "patches.py",
