@@ -192,6 +192,16 @@ class TestTooFewImages:
             table = LossTable((1.0, 0.5, 0.0), np.repeat(losses[:1], images, axis=0))
             assert choose(table, method="crc", epsilon=0.01, bound=0.2).position == position
 
+    @pytest.mark.parametrize(("epsilon", "bound", "needed"), [(0.01, 0.2, 19), (0.02, 0.2, 9), (0.05, 1.0, 19)])
+    def test_decimal_fractions_meet_where_they_should(self, epsilon: float, bound: float, needed: int) -> None:
+        # B / (n + 1) is epsilon exactly, but not as binary fractions.
+        for images in (needed - 1, needed):
+            table = LossTable((1.0, 0.0), np.zeros((images, 2)))
+            found = choose(table, method="crc", epsilon=epsilon, bound=bound)
+            assert found.feasible == (images == needed)
+            assert found.needed_images == (None if found.feasible else needed)
+            assert not found.feasible or found.upper <= epsilon
+
     def test_without_any_loss_the_number_is_that_of_the_formula(self) -> None:
         table = LossTable((1.0, 0.0), np.zeros((5, 2)))
         found = choose(table, method="ltt", epsilon=0.05, delta=0.1, bound=1.0)
