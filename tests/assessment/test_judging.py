@@ -146,7 +146,7 @@ def test_an_image_without_a_label_counts_nothing(image, answering) -> None:
 
 
 def test_files_hold_what_was_answered_where_something_was_measured(image, answering, tmp_path: Path) -> None:
-    bands = Bands(items=tuple(band.model_copy(update={"nodata": 0}) for band in BANDS))
+    bands = Bands(items=tuple(band.model_copy(update={"nodata": 0.0}) for band in BANDS))
     entry, values, _ = image(missing=3)
     with_nodata = replace_bands(answering, bands)
     goal = mask_path(tmp_path / "masks", "a/ö", entry)

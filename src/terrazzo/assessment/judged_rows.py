@@ -15,10 +15,25 @@ from terrazzo.errors import ModelError
 from terrazzo.geo.bands import Bands
 from terrazzo.machine import MachineSettings
 from terrazzo.scene.image_pass import ImagePass
-from terrazzo.scene.products import UNCALIBRATED, best_class
+from terrazzo.scene.products import UNCALIBRATED, Products, best_class
 from terrazzo.scene.settings import PredictSettings
 
-__all__ = ["Answering", "JudgedRows"]
+__all__ = ["Answer", "Answering", "JudgedRows"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered in rows of an image.
+
+    Attributes:
+        probabilities: Of each class.
+        number: Class that is answered, 0..K-1.
+        confidence: Probability of that class.
+    """
+
+    probabilities: Float32[torch.Tensor, "class y x"]
+    number: Int64[torch.Tensor, "y x"]
+    confidence: Float32[torch.Tensor, "y x"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +45,8 @@ class JudgedRows:
         target: Class of the label, 0..K-1, or the ignore value.
         ignored: Where nothing counts: no label, or a band was not measured.
         valid: Where every band was measured.
-        probabilities: Of each class, calibrated where the bundle is.
-        number: Class that is answered, 0..K-1.
-        confidence: Probability of that class.
-        before: Probabilities without the calibration; None where they are the same, or take another pass.
+        answer: Calibrated where the bundle is.
+        before: What is answered without the calibration; None where that is the same, or takes another pass.
         steps: Steps that each pixel took; None for a network that answers once.
     """
 
@@ -41,11 +54,24 @@ class JudgedRows:
     target: Int64[torch.Tensor, "y x"]
     ignored: Bool[torch.Tensor, "y x"]
     valid: Bool[np.ndarray, "y x"]
-    probabilities: Float32[torch.Tensor, "class y x"]
-    number: Int64[torch.Tensor, "y x"]
-    confidence: Float32[torch.Tensor, "y x"]
-    before: Float32[torch.Tensor, "class y x"] | None = None
+    answer: Answer
+    before: Answer | None = None
     steps: Float32[torch.Tensor, "y x"] | None = None
+
+    @property
+    def probabilities(self) -> Float32[torch.Tensor, "class y x"]:
+        """Of each class."""
+        return self.answer.probabilities
+
+    @property
+    def number(self) -> Int64[torch.Tensor, "y x"]:
+        """Class that is answered."""
+        return self.answer.number
+
+    @property
+    def confidence(self) -> Float32[torch.Tensor, "y x"]:
+        """Probability of that class."""
+        return self.answer.confidence
 
 
 class Answering:
@@ -106,19 +132,21 @@ class Answering:
                         f"{rows.y + rows.valid.shape[0] - 1}; its values overflow in this precision (try "
                         "predict.precision=float32), or the training diverged."
                     )
-                if self._threshold is None:
-                    confidence, number = products.chosen(probabilities)
-                else:
-                    second = probabilities[1] >= self._threshold
-                    confidence, number = torch.where(second, probabilities[1], probabilities[0]), second
                 yield JudgedRows(
                     y=rows.y,
                     target=torch.from_numpy(target.astype(np.int64)),
                     ignored=torch.from_numpy(ignored),
                     valid=rows.valid,
-                    probabilities=probabilities,
-                    number=number.to(torch.int64),
-                    confidence=confidence,
-                    before=self._plain.probabilities(rows.scores) if self._blended else None,
+                    answer=self._chosen(products, probabilities),
+                    before=self._chosen(self._plain, self._plain.probabilities(rows.scores)) if self._blended else None,
                     steps=rows.scores[len(self.classes)] if self.in_steps else None,
                 )
+
+    def _chosen(self, products: Products, probabilities: Float32[torch.Tensor, "class y x"]) -> Answer:
+        """Return what is answered."""
+        if self._threshold is None:
+            confidence, number = products.chosen(probabilities)
+        else:
+            second = probabilities[1] >= self._threshold
+            confidence, number = torch.where(second, probabilities[1], probabilities[0]), second
+        return Answer(probabilities, number.to(torch.int64), confidence)

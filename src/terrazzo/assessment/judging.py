@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, Integer
+from jaxtyping import Bool, Int64, Integer
 
-from terrazzo.assessment.judged_rows import Answering, JudgedRows
+from terrazzo.assessment.judged_rows import Answer, Answering, JudgedRows
 from terrazzo.calibration.boundary_band import BOUNDARY_WIDTH, boundary_band
 from terrazzo.calibration.exact_sum import FRACTION_BITS, fixed_point
 from terrazzo.calibration.reliability import Reliability, ReliabilityMeter
@@ -147,16 +147,15 @@ def judge_image(
     earlier = _Tally(entry, answering.classes, Measures(reliability=measures.reliability))
     compared = before is not None
     for rows in answering.rows(entry):
-        tally.add(rows, rows.probabilities, rows.number, rows.confidence)
+        tally.add(rows, rows.answer)
         if rows.before is not None and before is None:
-            confidence, number = rows.before.max(dim=0)
-            earlier.add(rows, rows.before, number, confidence)
+            earlier.add(rows, rows.before)
             compared = True
         for watcher in watchers:
             watcher.add(rows)
     if before is not None:
         for rows in before.rows(entry):
-            earlier.add(rows, rows.probabilities, rows.number, rows.confidence)
+            earlier.add(rows, rows.answer)
     return ImageRecord(
         confusion=tally.confusion.counts,
         confidence_units=tally.confidence,
@@ -184,15 +183,9 @@ class _Tally:
         self._band = ReliabilityMeter(count, detail="binned")
         self._maps: list[tuple[Integer[np.ndarray, "y x"], Integer[np.ndarray, "y x"], Bool[np.ndarray, "y x"]]] = []
 
-    def add(
-        self,
-        rows: JudgedRows,
-        probabilities: Float32[torch.Tensor, "class y x"],
-        number: Int64[torch.Tensor, "y x"],
-        confidence: Float32[torch.Tensor, "y x"],
-    ) -> None:
+    def add(self, rows: JudgedRows, answer: Answer) -> None:
         """Add rows as they were answered."""
-        count = len(self._classes)
+        count, number, confidence = len(self._classes), answer.number, answer.confidence
         counts = Confusion.of(number[None], rows.target[None], rows.ignored[None], count)
         self.confusion = self.confusion + counts
         kept = ~rows.ignored
@@ -201,9 +194,9 @@ class _Tally:
             # The weights of blended windows add up to 1 but for rounding, which has no part in a number of steps.
             self.steps += int(fixed_point((rows.steps[kept] * _STEP_PARTS).round() / _STEP_PARTS).sum())
         if self._everywhere is not None:
-            self._everywhere.add(probabilities, rows.target, rows.ignored, (confidence, number))
+            self._everywhere.add(answer.probabilities, rows.target, rows.ignored, (confidence, number))
             outside = ~self._near_border(rows) | rows.ignored
-            self._band.add(probabilities, rows.target, outside, (confidence, number))
+            self._band.add(answer.probabilities, rows.target, outside, (confidence, number))
         if self._tolerances is not None:
             small = np.uint8 if count <= 254 else np.uint16
             target = rows.target.masked_fill(rows.ignored, 0)
