@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from terrazzo.bundle import Bundle as Bundle
     from terrazzo.config import load_config as load_config
     from terrazzo.phases.calibrate import calibrate as calibrate
+    from terrazzo.phases.compare import compare as compare
     from terrazzo.phases.demo import demo as demo
     from terrazzo.phases.evaluate import evaluate as evaluate
     from terrazzo.phases.init import init as init
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bundle": "terrazzo.bundle",
     "calibrate": "terrazzo.phases.calibrate",
+    "compare": "terrazzo.phases.compare",
     "demo": "terrazzo.phases.demo",
     "evaluate": "terrazzo.phases.evaluate",
     "init": "terrazzo.phases.init",
@@ -41,6 +43,7 @@ __all__ = [
     "Bundle",
     "__version__",
     "calibrate",
+    "compare",
     "demo",
     "evaluate",
     "init",
