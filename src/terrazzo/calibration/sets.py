@@ -65,13 +65,11 @@ class SetPixels:
             ignored: Pixels that do not count.
         """
         counted = ~ignored
+        found = levels(probabilities[:, counted])
         chosen, label = number[counted], target[counted]
         self._pixels += len(chosen)
-        for position, plane in enumerate(probabilities):
-            found = levels(plane[counted])
-            other = chosen != position
-            self._others += level_counts(found[other])
-            self._other_label += level_counts(found[other & (label == position)])
+        self._others += level_counts(found.flatten()) - level_counts(found.gather(0, chosen[None])[0])
+        self._other_label += level_counts(found.gather(0, label[None])[0][label != chosen])
 
     def counts(self) -> SetCounts:
         """Return what the sets are at each probability."""
