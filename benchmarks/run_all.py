@@ -31,6 +31,7 @@ LONG = (
     "dubai.py",
     "label_memory.py",
     "predict_memory.py",
+    "reliability.py",
     "scene.py",
     "polygons.py",
     "refiner_depth.py",
