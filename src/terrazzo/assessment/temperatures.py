@@ -35,8 +35,7 @@ Kind = Literal["scalar", "vector", "step", "local"]
 PIXELS_PER_IMAGE = 4096
 """Pixels that are sampled of each image, besides those of rare classes."""
 MOST_BYTES = 96 * 2**20
-"""Room for the values that a local temperature, or one for each step, is fitted on; with many images fewer pixels of
-each are sampled."""
+"""Room for the values that temperatures are fitted on; with many images fewer pixels of each are sampled."""
 _HELD_SHARE = 5
 
 
@@ -118,10 +117,8 @@ def fit_temperatures(
     kept = bundle.calibration.window_temperature if blended and bundle.calibration is not None else None
     plain = replace(bundle, calibration=None if kept is None else Calibration(window_temperature=kept))
     passing = ImagePass(plain, settings.model_copy(update={"layers": (), "calibrated": True}), machine)
-    pixels = pixels_per_image
-    if kind == "step" or kind == "local":
-        room = MOST_BYTES // (max(len(labelled), 1) * _answer_bytes(kind, bundle, settings))
-        pixels = max(min(pixels, room), 1)
+    room = MOST_BYTES // (max(len(labelled), 1) * _answer_bytes(kind, bundle, settings))
+    pixels = max(min(pixels_per_image, room), 1)
     sampling = _Sampling(passing, bands, classes, pixels)
     with Progress(f"fit {kind} temperature", listener=listener, total=len(labelled), unit="images") as progress:
         if pixels < pixels_per_image:
@@ -278,7 +275,7 @@ def _held(names: Sequence[str]) -> frozenset[str]:
     """Return the images by which a fit is stopped: a fifth of them, at least one, by a hash of their names.
 
     >>> sorted(_held([str(number) for number in range(9)]))
-    ['4', '6']
+    ['4', '8']
     """
     order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     return frozenset(order[: -(-len(order) // _HELD_SHARE)])
@@ -305,10 +302,12 @@ def _joined(
     )
 
 
-def _answer_bytes(kind: Literal["step", "local"], bundle: Bundle, settings: PredictSettings) -> int:
-    """Return the bytes of what windows answer to one pixel, in all views."""
+def _answer_bytes(kind: Kind, bundle: Bundle, settings: PredictSettings) -> int:
+    """Return the bytes of what is kept of one pixel; of windows, in all views."""
     classes, rule = len(bundle.classes), bundle.architecture.halting_rule
     views = len(settings.views) * len(settings.scales)
     if kind == "step":
         return 4 * views * classes * (1 if rule is None else rule.last)
-    return 4 * views * (classes + len(bundle.bands)) * SIDE * SIDE
+    if kind == "local":
+        return 4 * views * (classes + len(bundle.bands)) * SIDE * SIDE
+    return 4 * classes

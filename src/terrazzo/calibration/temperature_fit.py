@@ -24,7 +24,8 @@ RIDGE = 1e-4
 """What squared deviations of one class from the others cost beside the mean negative log-likelihood."""
 
 _ITERATIONS = 500
-_PRECISION = 1e-10
+# Largest slope that counts as none, and least step that counts as one.
+_LEVEL, _STILL = 1e-8, 1e-13
 
 
 def fit_scalar(
@@ -68,9 +69,9 @@ def fit_vector(
 ) -> VectorScaling:
     """Return the factor and the offset of each class, from identity on.
 
-    A class's factor is exp(s + d), with s common to all and d of mean 0; squares of d and of the offset cost `RIDGE`. So
-    factors are positive, a class of few pixels stays close to the others, and one without any has the others' geometric
-    mean and offset 0: it can neither run away nor be ruled out for not having been among the sample.
+    A class's factor is exp(s + d), with s common to all and d of mean 0; squares of d and of the offset cost `RIDGE`.
+    So factors are positive, a class of few pixels stays close to the others, and one without any has the others'
+    geometric mean and offset 0: it can neither run away nor be ruled out for not having been among the sample.
 
     Source: Guo et al., 2017, section 4.2; the price of deviations as in Kull et al., Beyond temperature scaling,
         NeurIPS 2019, section 3 (off-diagonal and intercept regularisation).
@@ -152,8 +153,8 @@ def _minimise(parameters: list[torch.Tensor], objective: Callable[[], torch.Tens
     optimizer = torch.optim.LBFGS(
         parameters,
         max_iter=_ITERATIONS,
-        tolerance_grad=_PRECISION,
-        tolerance_change=_PRECISION * _PRECISION,
+        tolerance_grad=_LEVEL,
+        tolerance_change=_STILL,
         line_search_fn="strong_wolfe",
     )
 
