@@ -173,7 +173,9 @@ def _threshold_table(findings: Mapping[str, Any], rows: Sequence[Row]) -> Markup
         lambda row: _signed(row.get(f"risk_{loss}")),
         lambda row: _signed(row.get(f"upper_{loss}")),
     ]
-    body = [tag("tr", *[tag("td", cell(row)) for cell in cells]) for row in shown]
+    body = [
+        tag("tr", tag("th", cells[0](row), scope="row"), *[tag("td", cell(row)) for cell in cells[1:]]) for row in shown
+    ]
     return table("What each halting threshold saves and costs", heads, body)
 
 
@@ -182,7 +184,7 @@ def _step_table(findings: Mapping[str, Any], steps: Sequence[Row]) -> Markup:
     body = [
         tag(
             "tr",
-            tag("td", str(row["step"])),
+            tag("th", str(row["step"]), scope="row"),
             tag("td", score(row["q_mean"])),
             tag("td", score(row["q_std"])),
             tag("td", fine_percent(row["share_above_tau"])),
