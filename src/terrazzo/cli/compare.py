@@ -30,9 +30,10 @@ def compare(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Tell whether two models differ on the same images: A less B, with intervals and p-values.
+    """Tell whether two models differ on the same images.
 
-    Bundles are judged now; finished evaluations are compared as they are.
+    A less B, with intervals and p-values, of the whole and of each class. Bundles are judged now; finished evaluations
+    are compared as they are.
     """
     with Session("compare", as_json=as_json, debug=debug) as session:
         from terrazzo.cli.evaluate import evaluation_settings

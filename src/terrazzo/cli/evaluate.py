@@ -68,7 +68,7 @@ def evaluate(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure how well a model does on images, and draw what it answers.
+    """Measure how well a model does on images.
 
     Whole images are judged through the engine that makes maps, every labelled pixel exactly once
     (evaluate.on=patches judges the patches of training). Without a configuration, that of the run folder is used.

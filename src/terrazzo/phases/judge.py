@@ -247,7 +247,8 @@ class Judge:
             images=len(judged.entries),
             loss=None,
             **self._scores(Confusion(torch.from_numpy(counts.sum(axis=0)))),
-            intervals=confusion_intervals(counts, names).as_dict() if settings.scores else {},
+            # One image says nothing of others.
+            intervals=confusion_intervals(counts, names).as_dict() if settings.scores and len(counts) > 1 else {},
             boundary=_boundary(judged, names),
             reliability=_reliability(judged),
             confidence=mean_confidence(judged.records),

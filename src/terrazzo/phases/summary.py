@@ -15,6 +15,7 @@ __all__ = [
     "CalibrateSummary",
     "CompareSummary",
     "DemoSummary",
+    "EnsembleSummary",
     "EvaluateSummary",
     "EvaluationsSummary",
     "PhaseTiming",
@@ -139,7 +140,7 @@ class EvaluateSummary(Summary):
         avg_steps: Mean over labelled pixels of the steps that were taken; None for a network that answers once.
         on: Whether whole images were judged, as maps are made, or patches.
         intervals: 95 % intervals of an image-level bootstrap, as
-            `terrazzo.metrics.intervals.ConfusionIntervals.as_dict` gives them; empty for patches.
+            `terrazzo.metrics.intervals.ConfusionIntervals.as_dict` gives them; empty for patches and for one image.
         boundary: Boundary F1 and boundary IoU, as `terrazzo.metrics.boundary.BoundaryScores.as_dict` gives them, with
             intervals; empty where they were not measured.
         reliability: Main figures of how far confidence can be believed; `reliability.json` holds all. Empty likewise.
@@ -367,6 +368,21 @@ class CalibrateSummary(Summary):
         if figures:
             found[f"on {self.report_split}"] = plain(figures)
         return found | ({"warnings": list(self.warnings)} if self.warnings else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleSummary(Summary):
+    """What `ensemble` joined.
+
+    Attributes:
+        bundle: The new bundle.
+        members: What it was made of.
+        parameters: Numbers in all members' weights.
+    """
+
+    bundle: Path
+    members: tuple[Path, ...]
+    parameters: int
 
 
 @dataclass(frozen=True, kw_only=True)
