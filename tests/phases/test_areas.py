@@ -205,6 +205,22 @@ def test_a_class_with_one_point_and_a_class_with_none(tmp_path: Path) -> None:
     assert none.total["m2"] == pytest.approx(one.total["m2"] - one.classes[1]["mapped"]["m2"])
 
 
+def test_few_omissions_in_a_large_class_are_told(tmp_path: Path) -> None:
+    values = np.zeros((40, 40), np.uint8)
+    values[:4] = 1
+    mapped = write(tmp_path / "map.tif", values, names=NAMES[:2])
+    sample([mapped], tmp_path / "p.csv", SampleSettings(points=200, allocation="equal"))
+
+    def missed(rows: list[dict[str, str]], count: int) -> list[dict[str, str]]:
+        forest = [row["id"] for row in rows if row["map_class"] == "forest"][:count]
+        return [{**row, "reference": "forest loss" if row["id"] in forest else row["map_class"]} for row in rows]
+
+    for count, told in ((0, False), (2, True), (8, False)):
+        replaced(tmp_path / "p.csv", lambda rows, count=count: missed(rows, count))
+        notes = estimate(tmp_path / "p.csv").notes
+        assert any(f"very few points that the map missed: forest loss ({count})" in note for note in notes) == told
+
+
 def test_more_points_than_the_design_drew(tmp_path: Path) -> None:
     mapped, truth = world(tmp_path)
     sample([mapped], tmp_path / "p.csv", SampleSettings(points=100, minimum=5))

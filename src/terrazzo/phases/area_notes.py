@@ -8,6 +8,9 @@ from terrazzo.calibration.areas import AreaEstimates
 
 __all__ = ["area_notes"]
 
+_FEW, _MUCH = 5, 0.1
+"""Fewer points than the first, making more of a class's area than the second, carry no interval."""
+
 
 def area_notes(found: AreaEstimates, references: References, unit: Unit) -> list[str]:
     """Return what is missing, and what figures cannot say.
@@ -53,6 +56,15 @@ def area_notes(found: AreaEstimates, references: References, unit: Unit) -> list
     if exact.any() and not np.isnan(found.areas.error).any():
         told = ", ".join(names[k] for k in np.flatnonzero(exact))
         notes.append(f"No point shows an error that touches {told}: an interval without width is no certainty.")
+    omitted = counts.sum(axis=0) - np.diagonal(counts)
+    missed = found.shares.sum(axis=0) - np.diagonal(found.shares)
+    scarce = (omitted > 0) & (omitted < _FEW) & (missed > _MUCH * found.shares.sum(axis=0))
+    if references.images is None and scarce.any():
+        told = ", ".join(f"{names[k]} ({omitted[k]})" for k in np.flatnonzero(scarce))
+        notes.append(
+            f"Much of the area of these classes rests on very few points that the map missed: {told}. Their intervals "
+            "tend to be too narrow; more points in the large classes help."
+        )
     if unit == "pixels":
         notes.append("The maps have no coordinate reference system: areas are counted in pixels.")
     return notes
