@@ -116,7 +116,8 @@ def notes(facts: JudgedFacts) -> list[Markup]:
     """Return what is said in sentences: how it was judged, with and without a calibration, and warnings."""
     parts = []
     if facts.on == "images":
-        told = "Whole images through the engine that makes maps; in brackets 95 % intervals from resampled images."
+        told = "Whole images through the engine that makes maps"
+        told += "; in brackets 95 % intervals from resampled images." if facts.intervals else "."
         parts.append(tag("p", told, class_="note"))
     if facts.without_calibration:
         before = ", ".join(
@@ -176,9 +177,9 @@ def regions(facts: JudgedFacts, split: str) -> list[Markup]:
 
 
 def images(facts: JudgedFacts, split: str) -> list[Markup]:
-    """Return figures of the worst images, folded away; nothing where single images were not judged."""
+    """Return figures of the worst images, folded away; nothing where fewer than two were judged one by one."""
     known = [one for one in facts.images if number(one.get("miou")) is not None]
-    if not known:
+    if len(known) < 2:
         return []
     ranked = sorted(known, key=lambda one: (number(one.get("accuracy")) or 0.0, str(one.get("image"))))
     figures = [name for name in ("miou", "accuracy", "confidence", "boundary_iou", "steps") if name in known[0]]
