@@ -73,11 +73,11 @@ def trained(recipe: str, folder: Path, arguments: argparse.Namespace, *, steps: 
     )
     if steps > 1 and arguments.bundle is not None:
         terrazzo.prepare(config)
-        return Bundle.load(arguments.bundle), open_prepared(config.paths.prepared)
+        return Bundle.load(arguments.bundle), open_prepared(config.prepare.folder)
     begun = time.perf_counter()
     run = terrazzo.train(config)
     print(f"  trained for {steps} steps: {(time.perf_counter() - begun) / 60:.1f} min", flush=True)
-    return Bundle.load(run.folder / "bundle.safetensors"), open_prepared(config.paths.prepared)
+    return Bundle.load(run.folder / "bundle.safetensors"), open_prepared(config.prepare.folder)
 
 
 def parts(recipe: str, prepared: Prepared, arguments: argparse.Namespace) -> tuple[list[ImageEntry], list[ImageEntry]]:

@@ -37,6 +37,7 @@ CLASSES = Classes(
         for number, (name, colour) in enumerate([("field", "#3C1098"), ("forêt", "#00FF00"), ("water", "#0000FF")])
     ),
 )
+SHAPE = (24, 40)
 TAUS = (1.0, 0.6, 0.5, 0.4, 0.3, 0.0)
 Write = Callable[..., ImageEntry]
 
@@ -90,7 +91,7 @@ def write_raster(path: Path, values: np.ndarray, **profile: object) -> None:
 def write(tmp_path: Path) -> Write:
     def make(
         name: str = "scène",
-        shape: tuple[int, int] = (37, 53),
+        shape: tuple[int, int] = SHAPE,
         *,
         seed: int = 1,
         label: np.ndarray | None = None,
@@ -135,7 +136,7 @@ CALIBRATED = Calibration(
     temperature=ScalarTemperature(temperature=1.7),
 )
 CASES = {
-    "one window": ({"t_min": 2}, None, {"window": 64}),
+    "one window": ({"t_min": 2}, None, {"window": 64, "precision": "bfloat16"}),
     "windows that overlap": ({}, None, {"overlap": 0.25, "strip_pixels": 20}),
     "margin, strips, batches": ({}, None, {"margin": 3, "strip_pixels": 16, "batch_size": 3, "steps": 3}),
     "temperatures, logits, views": ({}, CALIBRATED, {"blend": "logits", "views": ("hflip",), "scales": (1.0, 0.5)}),
@@ -147,12 +148,12 @@ CASES = {
 def test_every_threshold_has_the_classes_of_its_map(case: tuple, write: Write, tmp_path: Path) -> None:
     architecture, calibration, asked = case
     bundle, settings = refiner(calibration, **architecture), PredictSettings(**asked)
-    bare = write(shape=(24, 40))
+    bare = write()
     maps = {tau: passed(bundle, bare, settings, tau) for tau in (1.0, 0.5, 0.25)}
     if settings.margin:
         np.testing.assert_array_equal(maps[0.5], mapped(bundle, bare, tmp_path, settings, 0.5))
     # Labelled with its own map, an image is right in every pixel just if all classes are the map's.
-    entries = [write(f"at {tau}", (24, 40), label=10 * classes.astype(int) + 1) for tau, classes in maps.items()]
+    entries = [write(f"at {tau}", label=10 * classes.astype(int) + 1) for tau, classes in maps.items()]
     sweep = swept(bundle, entries, settings=settings, thresholds=tuple(maps))
     for position, (tau, classes) in enumerate(maps.items()):
         counts = sweep.sweeps[position].runs[position].confusion
@@ -188,7 +189,7 @@ def test_steps_and_work_are_the_engines(write: Write, tmp_path: Path) -> None:
 
 def test_runs_of_fixed_steps_are_maps_of_so_many_steps(write: Write) -> None:
     bundle = refiner(t_min=2)
-    label = random_label((37, 53))
+    label = random_label(SHAPE)
     entry = write(label=label)
     sweep = swept(bundle, [entry])
     for steps in (2, 3, 4):
@@ -199,7 +200,7 @@ def test_runs_of_fixed_steps_are_maps_of_so_many_steps(write: Write) -> None:
 
 
 def test_a_record_on_the_disk_says_the_same(write: Write) -> None:
-    entry = write(label=random_label((37, 53)))
+    entry = write(label=random_label(SHAPE))
     held, spilled = (swept(refiner(), [entry], memory=memory) for memory in (2**20, 100))
     np.testing.assert_array_equal(held.confusions, spilled.confusions)
     for name, table in held.losses.items():
@@ -207,7 +208,7 @@ def test_a_record_on_the_disk_says_the_same(write: Write) -> None:
 
 
 def test_images_are_judged_each_by_itself(write: Write) -> None:
-    shapes = {"a": (37, 53), "b": (16, 16), "c": (1, 1), "d": (5, 40)}
+    shapes = {"a": SHAPE, "b": (16, 16), "c": (1, 1), "d": (5, 40)}
     entries = [
         write(name, shape, seed=number, label=random_label(shape, number))
         for number, (name, shape) in enumerate(shapes.items())
@@ -227,7 +228,7 @@ def test_images_are_judged_each_by_itself(write: Write) -> None:
 
 
 def test_the_most_careful_threshold_loses_nothing(write: Write) -> None:
-    sweep = swept(refiner(), [write(label=random_label((37, 53)))])
+    sweep = swept(refiner(), [write(label=random_label(SHAPE))])
     for name, table in sweep.losses.items():
         assert table.thresholds == TAUS
         assert table.losses[0, 0] == 0, name
@@ -236,7 +237,7 @@ def test_the_most_careful_threshold_loses_nothing(write: Write) -> None:
 
 
 def test_without_labels_only_disagreement_is_known(write: Write) -> None:
-    entry, labelled = write(), write("b", label=random_label((37, 53)))
+    entry, labelled = write(), write("b", label=random_label(SHAPE))
     sweep = swept(refiner(), [entry], labelled=False)
     assert set(sweep.losses) == {"disagreement"}
     assert sweep.confusions is None
@@ -252,7 +253,7 @@ def test_without_labels_only_disagreement_is_known(write: Write) -> None:
 
 def test_images_with_nothing_to_judge_are_left_out(write: Write) -> None:
     nothing = np.zeros((20, 20))
-    entries = [write("a", label=random_label((37, 53))), write("b", (20, 20), label=nothing)]
+    entries = [write("a", label=random_label(SHAPE)), write("b", (20, 20), label=nothing)]
     sweep = swept(refiner(), entries)
     assert sweep.images == ("a",)
     assert sweep.left_out == ("b",)
@@ -261,15 +262,15 @@ def test_images_with_nothing_to_judge_are_left_out(write: Write) -> None:
 
 
 def test_ignored_and_unmeasured_pixels_do_not_count(write: Write) -> None:
-    label, values = random_label((37, 53)), picture((37, 53), 1)
+    label, values = random_label(SHAPE), picture(SHAPE, 1)
     label[:, :20] = 0
-    values[:, 30:] = 0
+    values[:, 16:] = 0
     missing = Bands(items=tuple(replace_nodata(band) for band in BANDS.items))
     bundle = replace(refiner(), bands=missing)
     sweep = swept(bundle, [write(label=label, values=values)], bands=missing)
     run = sweep.sweeps[0].runs[-1]
-    assert run.pixels == 30 * 53
-    assert run.labelled == 30 * 33
+    assert run.pixels == 16 * 40
+    assert run.labelled == 16 * 20
 
 
 def replace_nodata(band: Band) -> Band:
@@ -277,14 +278,14 @@ def replace_nodata(band: Band) -> Band:
 
 
 def test_of_a_divided_image_only_its_part_counts(write: Write) -> None:
-    whole = write(label=random_label((37, 53)))
+    whole = write(label=random_label(SHAPE))
     parts = [
         BlockArea(part=part, shares=(("calibrate", 0.5), ("test", 0.5)), size=16.0, image="scène")
         for part in ("calibrate", "test")
     ]
     sweeps = [swept(refiner(), [replace(whole, area=part)]) for part in parts]
     pixels = [one.sweeps[0].full.pixels for one in sweeps]
-    assert sum(pixels) == 37 * 53
+    assert sum(pixels) == 24 * 40
     assert all(pixels)
     assert [one.sweeps[0].full.labelled for one in sweeps] == pixels
     alone = swept(refiner(), [whole])
@@ -294,11 +295,11 @@ def test_of_a_divided_image_only_its_part_counts(write: Write) -> None:
 @pytest.mark.parametrize("thresholds", [(), (0.5, 0.7), (1.0, 1.0), (1.5,), (0.5, -0.1)])
 def test_thresholds_that_do_not_fall_are_refused(thresholds: tuple[float, ...], write: Write) -> None:
     with pytest.raises(ConfigError, match="Halting thresholds"):
-        swept(refiner(), [write(label=random_label((37, 53)))], thresholds=thresholds)
+        swept(refiner(), [write(label=random_label(SHAPE))], thresholds=thresholds)
 
 
 def test_networks_that_no_threshold_stops_are_refused(write: Write) -> None:
-    entry = write(label=random_label((37, 53)))
+    entry = write(label=random_label(SHAPE))
     with pytest.raises(ConfigError, match="always runs 4 steps"):
         swept(refiner(act=False), [entry])
 
