@@ -15,6 +15,7 @@ from rasterio.crs import CRS
 
 from terrazzo.assessment.area_strata import count_strata
 from terrazzo.assessment.class_map import Legend
+from terrazzo.assessment.confusion_file import ImageConfusions, save_confusions
 from terrazzo.errors import ConfigError, DataError, LabelError
 from terrazzo.phases.area_sampling import SampleSettings, sample
 from terrazzo.phases.areas import estimate
@@ -340,6 +341,29 @@ def test_a_split_stands_in_with_its_caveat(tmp_path: Path) -> None:
     # Twelve images, not a hundred thousand pixels.
     assert found.overall["margin"] > 0.05
     assert any("12 images" in note for note in found.notes)
+
+
+def test_images_of_a_split_are_resampled(tmp_path: Path) -> None:
+    mapped, _ = world(tmp_path)
+    run = run_folder(tmp_path, mapped, COUNTS)
+    alike = np.array(COUNTS) // 10
+    per_image = np.stack([*[alike] * 9, np.array(COUNTS) - 9 * alike]).astype(np.int64)
+    save_confusions(
+        run / "evaluate/test/confusions.safetensors",
+        ImageConfusions(tuple(f"{k}.tif" for k in range(10)), NAMES, per_image, "test"),
+    )
+    found = estimate(run)
+    # Images that all err alike leave little doubt.
+    assert found.overall["margin"] < 0.001
+    assert found.classes[1]["user"]["value"] == pytest.approx(1_200 / 1_700)
+    assert any("resampling" in note for note in found.notes)
+    per_image[0] += 1
+    save_confusions(
+        run / "evaluate/test/confusions.safetensors",
+        ImageConfusions(tuple(f"{k}.tif" for k in range(10)), NAMES, per_image, "test"),
+    )
+    with pytest.raises(DataError, match="two evaluations"):
+        estimate(run)
 
 
 def test_a_split_with_other_maps(tmp_path: Path) -> None:

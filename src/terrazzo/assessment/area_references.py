@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from terrazzo.assessment.class_map import Legend
+from terrazzo.assessment.confusion_file import CONFUSIONS_FILE, load_confusions
 from terrazzo.assessment.sample_file import LabelledPoints
 from terrazzo.errors import DataError, LabelError, StorageError
 from terrazzo.record import nearest
@@ -30,12 +31,14 @@ class References:
         counts: Points; rows map class, columns reference class, in the order of the names.
         unfilled: Points of each map class without a reference class.
         images: Images behind the counts where these are pixels of an evaluated split; None for a sample's points.
+        per_image: The counts of each of these images; None where the evaluation kept none.
     """
 
     names: tuple[str, ...]
     counts: Int64[np.ndarray, "class class"]
     unfilled: Int64[np.ndarray, " class"]
     images: int | None = None
+    per_image: Int64[np.ndarray, "image class class"] | None = None
 
 
 def count_references(points: LabelledPoints, legend: Legend, *, also: Sequence[str] = (), name: str) -> References:
@@ -86,8 +89,8 @@ def read_split(folder: Path, legend: Legend) -> References:
     """Read the confusion of an evaluated split.
 
     Args:
-        folder: `evaluate/<split>` of a run folder, with `confusion.csv` (rows label, columns prediction) and
-            `summary.json`.
+        folder: `evaluate/<split>` of a run folder, with `confusion.csv` (rows label, columns prediction),
+            `summary.json` and, where the evaluation kept it, the counts of each image.
         legend: The maps' classes, which must be those of the evaluation.
 
     Raises:
@@ -113,4 +116,11 @@ def read_split(folder: Path, legend: Legend) -> References:
     order = [names.index(name) for name in legend.names]
     # What the model says stands for the map; what the label says for the reference.
     counts = np.ascontiguousarray(table.T[np.ix_(order, order)])
-    return References(legend.names, counts, np.zeros(len(names), dtype=np.int64), images)
+    kept = folder / CONFUSIONS_FILE
+    per_image = None
+    if kept.is_file():
+        found = load_confusions(kept)
+        if list(found.classes) != names or not np.array_equal(found.counts.sum(axis=0), table):
+            raise DataError(f"{kept} and {path} are of two evaluations; evaluate the run again.")
+        per_image = np.ascontiguousarray(found.counts.transpose(0, 2, 1)[:, order][:, :, order])
+    return References(legend.names, counts, np.zeros(len(names), dtype=np.int64), images, per_image)

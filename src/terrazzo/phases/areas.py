@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from terrazzo.assessment.area_references import References, count_references, read_split
 from terrazzo.assessment.area_strata import Strata, count_strata
 from terrazzo.assessment.class_map import Legend, parse_legend, read_legend
 from terrazzo.assessment.sample_design import SampleDesign, design_path, read_design
 from terrazzo.assessment.sample_file import read_points
-from terrazzo.calibration.areas import estimate_areas
+from terrazzo.calibration.area_bootstrap import bootstrap_areas
+from terrazzo.calibration.areas import AreaEstimates, estimate_areas
 from terrazzo.errors import ConfigError, DataError, StorageError
 from terrazzo.phases.area_notes import area_notes
 from terrazzo.phases.area_summary import AreasSummary, summarise
@@ -28,6 +30,9 @@ SPLIT_CAVEAT = (
     "The split {split} is no probability sample of the mapped ground: its images were chosen, not drawn, so these "
     "areas and intervals hold only as far as the map errs as the model does on those images. For figures that can be "
     "defended, draw points with `terrazzo areas sample`."
+)
+SPLIT_RESAMPLED = (
+    "Pixels of one image are not independent: the intervals come from resampling the {images} images of {split}."
 )
 SPLIT_INTERVALS = (
     "Pixels of one image are not independent: the intervals count each of the {images} images of the split {split} as "
@@ -90,18 +95,12 @@ def estimate(
     areas = np.pad(strata.areas, (0, extra))
     notes = [*strata.warnings]
     if references.images is not None:
-        notes.append(SPLIT_INTERVALS.format(images=references.images, split=split))
-        lost = (references.counts.sum(axis=1) > 0) & (areas <= 0)
-        references = replace(references, counts=np.where(lost[:, None], 0, references.counts))
+        references = _of_mapped_classes(references, areas)
+        text = SPLIT_INTERVALS if references.per_image is None else SPLIT_RESAMPLED
+        notes.append(text.format(images=references.images, split=split))
     elif drawn is not None:
         references = _with_lost_points(references, drawn, source)
-    found = estimate_areas(
-        references.counts,
-        areas,
-        pixels=pixels,
-        level=level,
-        units=None if references.images is None else float(references.images),
-    )
+    found = _estimated(references, areas, pixels, level)
     notes += area_notes(found, references, strata.unit)
     summary = summarise(found, references, strata, tuple(notes), caveat, folder, named, time.monotonic() - begun)
     write_tables(folder, summary.as_dict())
@@ -110,6 +109,28 @@ def estimate(
     if source.is_dir() and (source / "log.csv").is_file():
         write_report(source)
     return summary
+
+
+def _estimated(
+    references: References,
+    areas: Float64[np.ndarray, " class"],
+    pixels: Int64[np.ndarray, " class"],
+    level: float,
+) -> AreaEstimates:
+    """Return estimates: from points, from resampled images, or from pixels that count as so many images."""
+    if references.per_image is not None:
+        return bootstrap_areas(references.per_image, areas, level=level)
+    units = None if references.images is None else float(references.images)
+    return estimate_areas(references.counts, areas, pixels=pixels, level=level, units=units)
+
+
+def _of_mapped_classes(references: References, areas: Float64[np.ndarray, " class"]) -> References:
+    """Drop pixels predicted as a class that the maps do not have; a single image cannot be resampled."""
+    kept = (areas > 0)[:, None]
+    per_image = references.per_image
+    if per_image is not None:
+        per_image = np.where(kept, per_image, 0) if len(per_image) > 1 else None
+    return replace(references, counts=np.where(kept, references.counts, 0), per_image=per_image)
 
 
 def _strata_of_maps(maps: Sequence[Path], legend: Legend | None, without: Sequence[str], listener: Listener) -> Strata:
