@@ -124,7 +124,7 @@ def calibrate(
         from terrazzo.phases.calibrate import calibrate as calibrate_model
         from terrazzo.phases.model_files import ModelFiles, run_config_of
 
-        config = load(configuration, folder=model) if configuration else run_config_of(model)
+        config = load(configuration, folder=ModelFiles(model).folder) if configuration else run_config_of(model)
         before = config.calibrate if config else CalibrateSettings()
         options: dict[str, object] = {
             "split": split,

@@ -356,7 +356,7 @@ class CalibrateSummary(Summary):
 
     def told(self) -> dict[str, object]:
         """Return what a reader at a terminal wants to know; the rest stands in the file and on the page."""
-        images = ", ".join(f"{count} to {name}" for name, count in self.parts.items())
+        images = ", ".join(f"{count} for {name}" for name, count in self.parts.items())
         figures = [{"figure": name, "before": old, "after": self.after.get(name)} for name, old in self.before.items()]
         found: dict[str, object] = {
             "bundle": str(self.bundle),
