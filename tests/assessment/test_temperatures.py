@@ -278,7 +278,7 @@ class TestLocal:
             red = draw.integers(1, 256, (3, 9, 8)).repeat(8, 1).repeat(8, 2)[0, :70, :61]
             return write(name, smooth=True, known=np.where(red > 127, 4.0, 0.8))
 
-        fitted_on, others = ([patches(f"{word} {number}") for number in range(5)] for word in ("fit", "new"))
+        fitted_on, others = ([patches(f"{word} {number}") for number in range(4)] for word in ("fit", "new"))
         bundle = bundle_of()
         local, scalar = fit(bundle, fitted_on, "local"), fit(bundle, fitted_on)
         assert local.temperature is None

@@ -83,7 +83,8 @@ def fit_temperatures(
     `scalar` and `vector` are fitted on what a map would blend, whatever views, scales and windows it is made of; the
     bundle's window temperature is applied there, since a map applies it too, and nothing else that was calibrated.
     `step` is fitted on the answers of windows after every step of the network, `local` on those of the step at which
-    windows stop, both before any earlier temperature.
+    windows stop, both before any earlier temperature. Windows stop as they were trained to, or by `settings.tau`: an
+    earlier halting threshold is set aside too.
 
     The result depends neither on the order of the entries nor on how images are cut into rows.
 
