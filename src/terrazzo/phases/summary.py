@@ -363,8 +363,9 @@ class CalibrateSummary(Summary):
             "folder": str(self.folder),
             "seconds": self.seconds,
             "images": f"{self.split}: {images}",
-            "promises": list(self.promises),
         }
+        if self.promises:
+            found["promises"] = [{"what is promised": promise} for promise in self.promises]
         if figures:
             found[f"on {self.report_split}"] = plain(figures)
         return found | ({"warnings": list(self.warnings)} if self.warnings else {})
