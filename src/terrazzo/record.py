@@ -232,7 +232,7 @@ class family:  # noqa: N801 - reads as a word inside Annotated[...]
         names = self.table.names()
         cores = [self.table.find(name).__pydantic_core_schema__ for name in names]
         if self.table in self._describing:
-            described = [handler(core_schema.definition_reference_schema(core["ref"])) for core in cores]
+            described = [handler(core_schema.definition_reference_schema(_reference(core))) for core in cores]
         else:
             self._describing.append(self.table)
             try:
@@ -242,3 +242,9 @@ class family:  # noqa: N801 - reads as a word inside Annotated[...]
                 self._describing.pop()
         members = [{"allOf": [schema, {"required": ["name"]}]} for schema in described]
         return {"anyOf": [{"enum": names, "type": "string"}, *members]}
+
+
+def _reference(core: CoreSchema) -> str:
+    """Return the name by which a record's schema is referred to; that of a recursive type stands one level deeper."""
+    inner = core["schema"] if core["type"] == "definitions" else core
+    return inner["schema_ref"] if inner["type"] == "definition-ref" else inner["ref"]  # type: ignore[typeddict-item]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from terrazzo.bundle.contract import (
@@ -233,7 +233,7 @@ class Bundle:
         }
 
 
-def architecture_of(settings: Mapping[str, JsonValue], file: Path) -> Architecture:
+def architecture_of(settings: Mapping[str, Any], file: Path) -> Architecture:
     """Resolve the architecture of a contract by its name in the table, and by nothing else.
 
     Args:

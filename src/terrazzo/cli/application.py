@@ -14,6 +14,7 @@ from terrazzo.cli import areas, config
 from terrazzo.cli.calibrate import calibrate
 from terrazzo.cli.compare import compare
 from terrazzo.cli.demo import demo
+from terrazzo.cli.ensemble import ensemble
 from terrazzo.cli.evaluate import evaluate
 from terrazzo.cli.group import Group
 from terrazzo.cli.init import init
@@ -41,7 +42,7 @@ application = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, verify, prepare, train, calibrate, evaluate, compare, predict, profile, run):
+for command in (demo, init, verify, prepare, train, ensemble, calibrate, evaluate, compare, predict, profile, run):
     application.command()(command)
 application.command("list")(list_names)
 application.add_typer(areas.application, name="areas")

@@ -26,6 +26,7 @@ ARCHITECTURES = Table(
     {
         "backbone_head": "terrazzo.models.backbone_head:BackboneHead",
         "dinov3": "terrazzo.models.dinov3:DinoV3",
+        "ensemble": "terrazzo.models.ensemble:Ensemble",
         "smp": "terrazzo.models.smp:Smp",
         "hardnet70": "terrazzo.models.hardnet.hardnet70:Hardnet70",
         "hardnet68": "terrazzo.models.hardnet.camvid:Hardnet68",

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch.nn import functional
 
-from terrazzo.models.output import Auxiliary, DeepSupervision, Output, Queries
+from terrazzo.models.output import Auxiliary, DeepSupervision, Disagreement, Output, Queries
 from terrazzo.models.padding import crop
 
 __all__ = ["cropped", "enlarged"]
@@ -46,5 +46,7 @@ def _cut(record: Auxiliary, height: int, width: int) -> Auxiliary:
     if isinstance(record, DeepSupervision):
         pairs = zip(record.logits, record.strides, strict=True)
         return replace(record, logits=tuple(cells(one, stride) for one, stride in pairs))
+    if isinstance(record, Disagreement):
+        return replace(record, values=cells(record.values[:, None], 1)[:, 0])
     halting = tuple(cells(one[:, None], record.stride)[:, 0] if one.ndim == 3 else one for one in record.halting)
     return replace(record, logits=tuple(cells(one, record.stride) for one in record.logits), halting=halting)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from jaxtyping import Float
 
-__all__ = ["Auxiliary", "DeepSupervision", "Output", "Queries", "Steps"]
+__all__ = ["READ_BY_NO_LOSS", "Auxiliary", "DeepSupervision", "Disagreement", "Output", "Queries", "Steps"]
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,26 @@ class Queries:
         )
 
 
-Auxiliary = DeepSupervision | Steps | Queries
-Kind = TypeVar("Kind", DeepSupervision, Steps, Queries)
+@dataclass(frozen=True)
+class Disagreement:
+    """Where the members of an ensemble differ; answered in evaluation alone.
+
+    Attributes:
+        values: Share of the members, 0..1, that chose another class than the ensemble.
+    """
+
+    values: Float[torch.Tensor, "batch y x"]
+
+    def floating(self) -> "Disagreement":
+        """Return the same in float32."""
+        return replace(self, values=self.values.float())
+
+
+READ_BY_NO_LOSS: frozenset[type] = frozenset({Disagreement})
+"""Kinds of records that only say something of the answer; nothing of them is trained."""
+
+Auxiliary = DeepSupervision | Steps | Queries | Disagreement
+Kind = TypeVar("Kind", DeepSupervision, Steps, Queries, Disagreement)
 
 
 @dataclass(frozen=True)

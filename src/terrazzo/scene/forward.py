@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ModelError
+from terrazzo.errors import ConfigError, ModelError
 from terrazzo.models.adaptive import Settled, refine_refilled
 from terrazzo.models.architecture import Adaptive, Network
+from terrazzo.models.output import Disagreement, Output
 from terrazzo.scene.device_work import DeviceMeter, uploaded
 from terrazzo.scene.exhaustion import memory_errors
 from terrazzo.scene.header import Decisions
@@ -150,8 +151,8 @@ class WindowForward:
                     tiles = tuple(range(first, min(first + size, len(image))))
                     batch = slice(first, first + size)
                     if self.rule is None:
-                        seen, logits = self._logits(sight, image[batch], valid[batch])
-                        found = [logits]
+                        seen, output = self._output(sight, image[batch], valid[batch])
+                        found = [output.logits[: len(tiles)]]
                     else:
                         seen = _bands_innermost(sight.see(image[batch], valid[batch]))
                         found = self._every_step(seen)
@@ -201,21 +202,37 @@ class WindowForward:
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
     ) -> Float32[torch.Tensor, "batch class _height _width"]:
         """Return the scores of one batch of a network that answers at once."""
-        seen, logits = self._logits(sight, image, valid)
-        return self._scores(sight, logits, seen, image)
+        seen, output = self._output(sight, image, valid)
+        scores = self._scores(sight, output.logits[: len(image)], seen, image)
+        if scores.shape[1] == self._products.channels:
+            return scores
+        return torch.cat([scores, self._others(sight, output, image)], dim=1)
 
-    def _logits(
+    def _output(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]
-    ) -> tuple[Float32[torch.Tensor, "batch band _y _x"], Float[torch.Tensor, "..."]]:
-        """Return what a network that answers at once saw of one batch, and what it answered."""
+    ) -> tuple[Float32[torch.Tensor, "batch band _y _x"], Output]:
+        """Return what a network that answers at once saw of one batch, and what it answered, perhaps for more."""
         seen = _bands_innermost(sight.see(image, valid))
         missing = self._decisions.batch_size - len(seen)
         if self._decisions.compiled and missing:
             # Compiled for one shape: the last window stands in for those that a strip's last batch lacks.
             seen = _bands_innermost(torch.cat([seen, seen[-1:].expand(missing, -1, -1, -1)]))
         with self._autocast():
-            logits: torch.Tensor = self._network(seen).logits
-        return seen[: len(image)], logits[: len(image)]
+            output: Output = self._network(seen)
+        return seen[: len(image)], output
+
+    def _others(
+        self, sight: Sight, output: Output, image: Float32[torch.Tensor, "batch band y x"]
+    ) -> Float32[torch.Tensor, "batch 1 _height _width"]:
+        """Return the share of members that chose another class."""
+        found = output.find(Disagreement)
+        if found is None:
+            raise ConfigError(
+                f"predict.layers asks for disagreement, but {self._name} is no ensemble: join several bundles by "
+                "`terrazzo ensemble` first, or leave the layer out."
+            )
+        values = found.values[: len(image), None].float().contiguous()
+        return self._inner(sight.back(values, (image.shape[-2], image.shape[-1])))
 
     def _refined(
         self, sight: Sight, image: Float32[torch.Tensor, "batch band y x"], valid: Bool[torch.Tensor, "batch y x"]

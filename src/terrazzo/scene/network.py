@@ -9,6 +9,7 @@ from terrazzo.bundle import Bundle
 from terrazzo.errors import ModelError
 from terrazzo.machine import settle_compiler
 from terrazzo.models.architecture import Adaptive, Network
+from terrazzo.models.ensemble import EnsembleNetwork
 from terrazzo.models.fusing import fuse_batch_norms
 from terrazzo.models.output import Output, Steps
 from terrazzo.scene.header import Decisions
@@ -69,7 +70,7 @@ class CompiledNetwork(Network):
         network: In evaluation mode, on its device.
 
     Raises:
-        ModelError: It answers in steps, so its batches change their size all the time.
+        ModelError: It answers in steps, so its batches change their size all the time; or it is an ensemble.
     """
 
     def __init__(self, network: Network) -> None:
@@ -80,6 +81,10 @@ class CompiledNetwork(Network):
 
         if isinstance(network, Adaptive):
             raise ModelError(f"{type(network).__name__} answers in steps and cannot be compiled; its batches change.")
+        if isinstance(network, EnsembleNetwork):
+            raise ModelError(
+                "An ensemble is not compiled: it answers more than logits, and its members may stop early."
+            )
 
         def logits(image: torch.Tensor) -> torch.Tensor:
             answer: Output = network(image)

@@ -37,6 +37,9 @@ _MOST_SET_CLASSES = 16
 STEPS_SCALE = 10
 """A stored number of steps is in tenths, since windows that fade into each other have means between theirs."""
 
+BLENDED_BESIDE = {"steps": STEPS_SCALE, "disagreement": CONFIDENCE_STEPS}
+"""Layers that are blended like scores, and how they are stored. No network has more than one: one that answers in steps
+is no ensemble."""
 
 UNCALIBRATED = Calibration()
 """Nothing is applied."""
@@ -85,8 +88,8 @@ class Products:
 
     @property
     def channels(self) -> int:
-        """Scores that are blended: one a class, and the steps where they are asked for."""
-        return self.classes + any(product.name == "steps" for product in self.items)
+        """Scores that are blended: one a class, and what is blended beside them where it is asked for."""
+        return self.classes + any(product.name in BLENDED_BESIDE for product in self.items)
 
     @property
     def pixel_bytes(self) -> int:
@@ -128,8 +131,8 @@ class Products:
             probabilities = per_class if are_probabilities else None
             confidence = best if are_probabilities else None
             for product in self.items[1:]:
-                if product.name == "steps":
-                    found["steps"] = _rounded(scores[self.classes :], STEPS_SCALE)
+                if product.name in BLENDED_BESIDE:
+                    found[product.name] = _rounded(scores[self.classes :], BLENDED_BESIDE[product.name])
                     continue
                 if probabilities is None:
                     probabilities = _softmax(per_class, best)

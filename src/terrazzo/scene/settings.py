@@ -11,7 +11,7 @@ from terrazzo.record import Record
 __all__ = ["Blend", "LayerName", "PolygonSettings", "PredictSettings", "Values"]
 
 Blend = Literal["probabilities", "logits"]
-LayerName = Literal["confidence", "entropy", "margin", "probabilities", "steps", "abstain", "sets"]
+LayerName = Literal["confidence", "entropy", "margin", "probabilities", "steps", "disagreement", "abstain", "sets"]
 Values = Literal["index", "source", "colour"]
 
 
@@ -110,8 +110,9 @@ class PredictSettings(Record):
     layers: tuple[LayerName, ...] = ()
     """What else is written, as `NAME_confidence` and so on: the largest class probability, the entropy of the
     probabilities over its maximum, the margin between the two largest, each in steps of 1/254; every class's
-    probability, a band each; the steps that the network took, in tenths; of a calibrated bundle where the map abstains
-    (1) and the set of classes that a pixel may have (bit k for class k)."""
+    probability, a band each; the steps that the network took, in tenths; the share of an ensemble's members that chose
+    another class; of a calibrated bundle where the map abstains (1) and the set of classes that a pixel may have (bit k
+    for class k)."""
     probability_type: Literal["uint8", "float16"] = "uint8"
     """How probabilities are stored: in steps of 1/254 with 255 for nodata, or as half-precision numbers."""
     compression: Literal["zstd", "deflate"] = "zstd"

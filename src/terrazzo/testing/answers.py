@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float
 
-from terrazzo.models.output import Auxiliary, DeepSupervision, Output, Queries, Steps
+from terrazzo.models.output import Auxiliary, DeepSupervision, Disagreement, Output, Queries, Steps
 
 __all__ = ["CONFIDENT", "MadeUp", "hidden", "mapped", "tensors", "variants"]
 
@@ -115,6 +115,8 @@ def _changed(record: Auxiliary, change: Callable[[torch.Tensor], torch.Tensor]) 
         return replace(record, logits=tuple(map(change, record.logits)))
     if isinstance(record, Steps):
         return replace(record, logits=tuple(map(change, record.logits)), halting=tuple(map(change, record.halting)))
+    if isinstance(record, Disagreement):
+        return replace(record, values=change(record.values))
     return replace(record, classes=tuple(map(change, record.classes)), masks=tuple(map(change, record.masks)))
 
 
@@ -133,6 +135,13 @@ def tensors(output: Output | Auxiliary) -> list[torch.Tensor]:
     return found
 
 
+def _stride(record: Auxiliary, number: int) -> int:
+    """Return the pixels along a cell of one of a record's maps."""
+    if isinstance(record, Disagreement):
+        return 1
+    return record.strides[number] if isinstance(record, DeepSupervision) else record.stride
+
+
 def hidden(output: Output, ignored: Bool[torch.Tensor, "batch y x"]) -> list[torch.Tensor]:
     """Return, for each of `tensors`, where it can say something of ignored pixels alone.
 
@@ -141,7 +150,7 @@ def hidden(output: Output, ignored: Bool[torch.Tensor, "batch y x"]) -> list[tor
     found = [ignored[:, None].expand_as(output.logits)]
     for record in output.auxiliary:
         for number, tensor in enumerate(tensors(record)):
-            stride = record.strides[number] if isinstance(record, DeepSupervision) else record.stride
+            stride = _stride(record, number)
             cells = _covered(ignored, stride)
             if tensor.shape[-2:] != cells.shape[-2:]:
                 found.append(torch.zeros_like(tensor, dtype=torch.bool))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from terrazzo.errors import ModelError
 from terrazzo.models.backbones.backbone import FeatureLayout
 from terrazzo.models.heads.head import Head, HeadNetwork
-from terrazzo.models.output import Auxiliary, DeepSupervision, Output
+from terrazzo.models.output import Auxiliary, DeepSupervision, Disagreement, Output
 from terrazzo.testing.answers import mapped, tensors
 from terrazzo.testing.verdict import require
 
@@ -176,6 +176,8 @@ def _maps(record: Auxiliary) -> list[tuple[torch.Tensor, int]]:
     """Return the maps of a record with their strides."""
     if isinstance(record, DeepSupervision):
         return list(zip(record.logits, record.strides, strict=True))
+    if isinstance(record, Disagreement):
+        return []
     return [(one, record.stride) for one in tensors(record) if one.ndim == 4]
 
 

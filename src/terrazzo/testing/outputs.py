@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import torch
 
-from terrazzo.models.output import Auxiliary, DeepSupervision, Output, Queries
+from terrazzo.models.output import READ_BY_NO_LOSS, Auxiliary, DeepSupervision, Disagreement, Output, Queries
 from terrazzo.record import Component
 from terrazzo.testing.answers import tensors
 from terrazzo.testing.verdict import require
@@ -36,7 +36,7 @@ def check_output(
         return
     found = tuple(output.logits.shape)
     require(found == shape, record, f"logits are {found} where {shape} was expected ({when})")
-    kinds = [type(one) for one in output.auxiliary]
+    kinds = [type(one) for one in output.auxiliary if type(one) not in READ_BY_NO_LOSS]
     named, said = (sorted(kind.__name__ for kind in group) for group in (answers, kinds))
     require(said == named, record, f"answers names {named}, but forward answers {said} ({when})")
     wild = [tuple(one.shape) for one in tensors(output) if not one.isfinite().all()]
@@ -65,6 +65,10 @@ def _check_record(record: Component, one: Auxiliary, shape: tuple[int, int, int,
             fit = columns in (classes, classes + 1)
             require(fit, record, f"{name}: a query has {columns} scores for {classes} classes")
             _check_map(record, name, masks, (batch, scores.shape[1], *_cells(shape, one.stride)))
+    elif isinstance(one, Disagreement):
+        _check_map(record, name, one.values, (batch, *shape[2:]))
+        inside = bool(((one.values >= 0) & (one.values <= 1)).all())
+        require(inside, record, f"{name}: values must be shares, 0..1")
     else:
         require(len(one.logits) > 0, record, f"{name}: there is no step")
         complete = len(one.halting) in (0, len(one.logits))
