@@ -1,5 +1,6 @@
 """What a network answered after each step of each window of an image, kept until every way to stop has been judged."""
 
+import math
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -103,12 +104,13 @@ class StepRecord(AbstractContextManager["StepRecord"]):
         kept = self._kept[key]
         if isinstance(kept.held, torch.Tensor):
             return kept.held[step - 1 : step]
-        plane = np.empty((1, *kept.shape[1:]), dtype=np.float32)
+        size = 4 * math.prod(kept.shape[1:])
+        content = bytearray(size)
         with self._lock:
             file = self._opened()
-            file.seek(kept.held + (step - 1) * plane.nbytes)
-            file.readinto(memoryview(plane.reshape(-1).view(np.uint8)))
-        return torch.from_numpy(plane)
+            file.seek(kept.held + (step - 1) * size)
+            file.readinto(content)
+        return torch.frombuffer(content, dtype=torch.float32).reshape(1, *kept.shape[1:])
 
     def _opened(self) -> BufferedRandom:
         """Return the file of what has no room in memory."""
