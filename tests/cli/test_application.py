@@ -14,8 +14,12 @@ import terrazzo
 from terrazzo.cli.application import application
 
 PROGRAM = str(Path(sys.executable).with_name("terrazzo"))
-COMMANDS = ["demo", "prepare", "train", "evaluate", "compare", "predict", "run", "list", "config"]
-HELPS = [[], *([name] for name in COMMANDS), ["config", "show"], ["config", "check"], ["config", "schema"]]
+COMMANDS = [
+    "demo", "init", "verify", "prepare", "train", "ensemble", "calibrate", "evaluate", "compare", "predict", "profile",
+    "run", "list", "areas", "config",
+]  # fmt: skip
+GROUPS = {"config": ("show", "check", "schema"), "areas": ("sample", "estimate")}
+HELPS = [[], *([name] for name in COMMANDS), *([group, name] for group, names in GROUPS.items() for name in names)]
 HEAVY = {"torch", "rasterio", "pydantic", "omegaconf", "pandas", "numpy", "yaml", "lightning", "scipy", "rich"}
 
 

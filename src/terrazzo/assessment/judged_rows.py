@@ -137,15 +137,22 @@ class Answering:
                     target=torch.from_numpy(target.astype(np.int64)),
                     ignored=torch.from_numpy(ignored),
                     valid=rows.valid,
-                    answer=self._chosen(products, probabilities),
-                    before=self._chosen(self._plain, self._plain.probabilities(rows.scores)) if self._blended else None,
+                    answer=self._chosen(products, probabilities, rows.scores),
+                    before=self._chosen(self._plain, self._plain.probabilities(rows.scores), rows.scores)
+                    if self._blended
+                    else None,
                     steps=rows.scores[len(self.classes)] if self.in_steps else None,
                 )
 
-    def _chosen(self, products: Products, probabilities: Float32[torch.Tensor, "class y x"]) -> Answer:
+    def _chosen(
+        self,
+        products: Products,
+        probabilities: Float32[torch.Tensor, "class y x"],
+        scores: Float32[torch.Tensor, "channel y x"],
+    ) -> Answer:
         """Return what is answered."""
         if self._threshold is None:
-            confidence, number = products.chosen(probabilities)
+            confidence, number = products.chosen(probabilities, scores)
         else:
             second = probabilities[1] >= self._threshold
             confidence, number = torch.where(second, probabilities[1], probabilities[0]), second

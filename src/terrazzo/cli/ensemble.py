@@ -18,9 +18,9 @@ def ensemble(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Join several bundles into one that answers the mean of their probabilities.
+    """Join several bundles into one.
 
-    Such as those of several seeds. It is calibrated, judged and mapped with like any other bundle; the layer
+    It answers the mean of their probabilities, such as those of several seeds. It is calibrated, judged and mapped with like any other bundle; the layer
     `disagreement` of its maps shows where the members differ.
     """
     with Session("ensemble", as_json=as_json, debug=debug) as session:

@@ -30,6 +30,7 @@ from terrazzo.scene.plan import ScenePlan, plan_scene
 from terrazzo.scene.plan_report import short_plan
 from terrazzo.scene.probe import Decided, decide
 from terrazzo.scene.products import Products, products_of
+from terrazzo.scene.promise import promise_warnings
 from terrazzo.scene.quality import SceneQuality, measure_quality
 from terrazzo.scene.quality_meter import QualityMeter
 from terrazzo.scene.request import request_of
@@ -120,6 +121,7 @@ def map_scene(
     with entry.open() as opened:
         plan = plan_scene(bundle, opened, settings)
         warnings = [*entry.notes, *filter(None, (resolution_warning(bundle, opened),))]
+        warnings += promise_warnings(bundle, settings)
         tags = opened.tags
     if str(out.resolve()) in {str(Path(file).resolve()) for file in entry.files}:
         raise ConfigError(f"The map {out} would replace its own scene; choose another place.")
