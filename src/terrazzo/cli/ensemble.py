@@ -20,8 +20,8 @@ def ensemble(
 ) -> None:
     """Join several bundles into one.
 
-    It answers the mean of their probabilities, such as those of several seeds. It is calibrated, judged and mapped with like any other bundle; the layer
-    `disagreement` of its maps shows where the members differ.
+    It answers the mean of their probabilities, such as those of several seeds. It is calibrated, judged and mapped with
+    like any other bundle; the layer `disagreement` of its maps shows where the members differ.
     """
     with Session("ensemble", as_json=as_json, debug=debug) as session:
         from terrazzo.phases.ensemble import ensemble as join
