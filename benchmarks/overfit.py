@@ -41,13 +41,13 @@ MODELS: dict[str, dict[str, object]] = {
     "trm_deepglobe": {"name": "trm_deepglobe", "t_max": 2},
     "dinov3 unet": {"name": "dinov3", "backbone": VIT, "head": "unet"},
     "dinov3 unet_v2": {"name": "dinov3", "backbone": VIT, "head": {"name": "unet_v2", "deep_supervision": True}},
-    "dinov3 maskformer": {"name": "dinov3", "backbone": VIT, "head": "maskformer"},
+    "dinov3 maskformer": {"name": "dinov3", "backbone": VIT, "head": {"name": "maskformer", "queries": 20}},
     "dinov3 maskformer fixed": {
         "name": "dinov3",
         "backbone": VIT,
         "head": {"name": "maskformer", "assignment": "fixed"},
     },
-    "dinov3 pmt": {"name": "dinov3", "backbone": VIT, "head": "pmt"},
+    "dinov3 pmt": {"name": "dinov3", "backbone": VIT, "head": {"name": "pmt", "queries": 20, "annealing_steps": 100}},
     "hardnet backbone, unet": {"name": "backbone_head", "backbone": "hardnet", "head": "unet"},
 }
 BATCH_STATISTICS = {"trm_deepglobe"}
