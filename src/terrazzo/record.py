@@ -246,5 +246,5 @@ class family:  # noqa: N801 - reads as a word inside Annotated[...]
 
 def _reference(core: CoreSchema) -> str:
     """Return the name by which a record's schema is referred to; that of a recursive type stands one level deeper."""
-    inner = core["schema"] if core["type"] == "definitions" else core
-    return inner["schema_ref"] if inner["type"] == "definition-ref" else inner["ref"]  # type: ignore[typeddict-item]
+    inner: Mapping[str, Any] = core["schema"] if core["type"] == "definitions" else core
+    return str(inner["schema_ref"] if inner["type"] == "definition-ref" else inner["ref"])

@@ -39,9 +39,7 @@ def drawn(
     sample = PixelSample(name, pixels=pixels, classes=4, width=width, **more)
     ys, xs = [0, *sorted(cuts), height], [0, *sorted(columns), width]
     pieces = [
-        (slice(y, below), slice(x, right))
-        for y, below in itertools.pairwise(ys)
-        for x, right in itertools.pairwise(xs)
+        (slice(y, below), slice(x, right)) for y, below in itertools.pairwise(ys) for x, right in itertools.pairwise(xs)
     ]
     for rows, across in reversed(pieces) if backwards else pieces:
         part = plane[rows, across]

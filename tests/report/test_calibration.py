@@ -50,7 +50,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "decision threshold 0.400 (IoU 0.800 on the images it was fitted on)",
     )
     assert found.bins_before == ((0.55, 0.4, 10.0),)
-    assert found.sweep[1] == {"tau": 0.75, "miou": 0.5, "mean_steps": 2.25, "saved": 0.25, "risk": 0.03125, "bound": None}
+    assert found.sweep[1] == {
+        "tau": 0.75,
+        "miou": 0.5,
+        "mean_steps": 2.25,
+        "saved": 0.25,
+        "risk": 0.03125,
+        "bound": None,
+    }
     assert found.steps == ({"step": 1.0, "mean": 0.25, "auroc": None},)
 
 

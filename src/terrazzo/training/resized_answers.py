@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.models.maps import enlarged
-from terrazzo.models.output import Auxiliary, DeepSupervision, Output, Queries
+from terrazzo.models.output import Auxiliary, DeepSupervision, Disagreement, Output, Queries
 
 __all__ = ["unresized"]
 
@@ -45,5 +45,7 @@ def _record(record: Auxiliary, seen: Size, size: Size) -> Auxiliary:
         pairs = zip(record.logits, record.strides, strict=True)
         logits = tuple(whole(one, stride) for one, stride in pairs)
         return replace(record, logits=logits, strides=(1,) * len(logits))
+    if isinstance(record, Disagreement):
+        return replace(record, values=whole(record.values[:, None], 1)[:, 0])
     halting = tuple(whole(one[:, None], record.stride)[:, 0] if one.ndim == 3 else one for one in record.halting)
     return replace(record, logits=tuple(whole(one, record.stride) for one in record.logits), halting=halting, stride=1)
