@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 import terrazzo
-from terrazzo.assessment.halting_sweep import HaltingSweep, sweep_halting
+from terrazzo.assessment.halting_results import HaltingSweep
+from terrazzo.assessment.halting_sweep import sweep_halting
 from terrazzo.assessment.images import pass_image, target_rows
 from terrazzo.bundle import Bundle
 from terrazzo.calibration.risk import choose

@@ -27,8 +27,9 @@ import torch
 from affine import Affine
 from rasterio.crs import CRS
 
+from terrazzo.assessment.halting_results import HaltingSweep
 from terrazzo.assessment.halting_samples import HaltingSamples
-from terrazzo.assessment.halting_sweep import HaltingSweep, sweep_halting
+from terrazzo.assessment.halting_sweep import sweep_halting
 from terrazzo.assessment.halting_tables import sweep_findings, tau_rows, write_rows
 from terrazzo.bundle import Bundle
 from terrazzo.calibration.risk import choose, positions, quantile_threshold

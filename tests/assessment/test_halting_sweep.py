@@ -9,7 +9,8 @@ import pytest
 import rasterio
 import torch
 
-from terrazzo.assessment.halting_sweep import THRESHOLDS, HaltingSweep, sweep_halting
+from terrazzo.assessment.halting_results import HaltingSweep
+from terrazzo.assessment.halting_sweep import THRESHOLDS, sweep_halting
 from terrazzo.assessment.images import pass_image
 from terrazzo.bundle import Bundle
 from terrazzo.calibration.record import Calibration

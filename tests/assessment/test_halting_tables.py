@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from terrazzo.assessment.halting_losses import RunOutcome
+from terrazzo.assessment.halting_results import HaltingSweep, ImageSweep, joined
 from terrazzo.assessment.halting_samples import HaltingSamples
-from terrazzo.assessment.halting_sweep import HaltingSweep, ImageSweep, _joined
 from terrazzo.assessment.halting_tables import exit_rows, image_rows, step_rows, sweep_findings, tau_rows, write_rows
 from terrazzo.models.halting import HaltingRule
 
@@ -34,7 +34,7 @@ def sweep_of(*, labelled: bool = True) -> HaltingSweep:
     q = np.array([[0.1, 0.6, 0.9]] * 2 + [[0.7, 0.8, 0.9]] * 2, np.float32)
     gain = np.array([[0.2, 0.1, np.nan]] * 2 + [[0.0, 0.0, np.nan]] * 2, np.float32)
     losses = ("disagreement", "error") if labelled else ("disagreement",)
-    return _joined(images, [HaltingSamples(q, gain)], ["c"], GRID, losses, HaltingRule(0.5, 1, 3))
+    return joined(images, [HaltingSamples(q, gain)], ["c"], GRID, losses, HaltingRule(0.5, 1, 3))
 
 
 def test_a_row_says_what_a_threshold_saves_and_costs() -> None:

@@ -6,135 +6,45 @@ map, once for each distinct way to stop. Where cells halt one by one that cannot
 neighbours go on seeing: there the engine runs at each threshold.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64, Shaped
+from jaxtyping import Int64
 
-from terrazzo.assessment.halting_losses import RunOutcome, available_losses, checked_losses, halting_loss
+from terrazzo.assessment.halting_losses import RunOutcome, available_losses, checked_losses
+from terrazzo.assessment.halting_results import HaltingSweep, ImageSweep, joined
 from terrazzo.assessment.halting_samples import HaltingSamples, halting_samples
 from terrazzo.assessment.images import pass_image, target_rows
+from terrazzo.assessment.kept_rows import KeptRows, Wanted
+from terrazzo.assessment.run_tally import RunTally, RunTruth, class_of
 from terrazzo.assessment.step_forward import StepForward, StepPass, halts_by_cell
 from terrazzo.assessment.step_record import MEMORY_BYTES, StepRecord, WindowKey, exit_steps
 from terrazzo.bundle import Bundle
-from terrazzo.calibration.loss_table import LossTable
 from terrazzo.calibration.record import HaltingLoss
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
 from terrazzo.errors import ConfigError, DataError
 from terrazzo.geo.bands import Bands
-from terrazzo.geo.raster import Raster
 from terrazzo.machine import MachineSettings
 from terrazzo.models.adaptive import NEVER
 from terrazzo.models.halting import HaltingRule
 from terrazzo.profiling.stepping import StepCosts
 from terrazzo.progress import Listener, Progress, silent
-from terrazzo.scene.image_pass import PassImage, ScoredRows
+from terrazzo.scene.image_pass import PassImage
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.products import Products
-from terrazzo.scene.reader import RowSource, Unreadable
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.steps import stepping_rule
 
-__all__ = ["THRESHOLDS", "HaltingSweep", "ImageSweep", "sweep_halting"]
+__all__ = ["THRESHOLDS", "sweep_halting"]
 
 THRESHOLDS = tuple(round(1 - number / 100, 2) for number in range(101))
 """1.00, 0.99, ..., 0.00: from the most careful down."""
 
 _KEPT_PIXELS = 256 * 2**20
 """Raw pixels of an image up to this size are read once; of a larger one they are read for each distinct way to stop."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSweep:
-    """One image.
-
-    Attributes:
-        name: Of the image.
-        full: The run of all steps.
-        runs: The run at each threshold.
-        fixed: Runs of exactly 1, 2, ... steps on every window.
-        exits: Windows (each view counts) by the step after which they stop, at each threshold.
-        macs: Multiplications at each threshold: each window's encoder, its steps, its decisions and its answer.
-        fixed_macs: Those of the runs of exactly 1, 2, ... steps, in which nothing is decided.
-        full_macs: Those of the run of all steps, decisions included.
-        window_pixels: Pixels of a window as the network sees it, summed over views: its share of the work.
-    """
-
-    name: str
-    full: RunOutcome
-    runs: tuple[RunOutcome, ...]
-    fixed: tuple[RunOutcome, ...]
-    exits: Int64[np.ndarray, "threshold step"]
-    macs: Int64[np.ndarray, " threshold"]
-    fixed_macs: Int64[np.ndarray, " step"]
-    full_macs: int
-    window_pixels: int
-
-    @property
-    def mean_steps(self) -> Float64[np.ndarray, " threshold"]:
-        """Mean steps of the image's windows, at each threshold."""
-        steps = np.arange(1, self.exits.shape[1] + 1)
-        return np.asarray(self.exits @ steps / self.exits.sum(axis=1), dtype=np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class HaltingSweep:
-    """All images at all thresholds.
-
-    Attributes:
-        thresholds: From the most careful down; at 1 nothing stops early.
-        images: Names of the images that were judged.
-        left_out: Names of those in which nothing is measured, or nothing labelled.
-        losses: Of each kind what each image loses at each threshold.
-        mean_steps: Of each image at each threshold, over its windows.
-        confusions: Labelled pixels of all images at each threshold, by label and class; None without labels.
-        full: The same of the run of all steps.
-        fixed: The same of runs of exactly 1, 2, ... steps.
-        exits: Windows of all images by the step after which they stop, at each threshold.
-        halting: What the halting head said of each window after each step, and what later steps gained.
-        first: No window stops before this step.
-        sweeps: Each image by itself.
-    """
-
-    thresholds: tuple[float, ...]
-    images: tuple[str, ...]
-    left_out: tuple[str, ...]
-    losses: Mapping[HaltingLoss, LossTable]
-    mean_steps: Float64[np.ndarray, "image threshold"]
-    confusions: Int64[np.ndarray, "threshold class class"] | None
-    full: Int64[np.ndarray, "class class"] | None
-    fixed: Int64[np.ndarray, "step class class"] | None
-    exits: Int64[np.ndarray, "threshold step"]
-    halting: HaltingSamples
-    first: int
-    sweeps: tuple[ImageSweep, ...]
-
-    @property
-    def steps(self) -> int:
-        """Most steps."""
-        return int(self.exits.shape[1])
-
-    @property
-    def overall_steps(self) -> Float64[np.ndarray, " threshold"]:
-        """Mean steps over all images, each window weighted by its pixels: as the network works."""
-        weights = np.array([one.window_pixels * int(one.exits[0].sum()) for one in self.sweeps], dtype=np.float64)
-        return np.asarray(weights @ self.mean_steps / weights.sum(), dtype=np.float64)
-
-    @property
-    def savings(self) -> Float64[np.ndarray, " threshold"]:
-        """Share of the full run's multiplications, encoder included, that each threshold saves over all images."""
-        spent = np.sum([one.macs for one in self.sweeps], axis=0).astype(np.float64)
-        return np.asarray(1 - spent / sum(one.full_macs for one in self.sweeps), dtype=np.float64)
-
-    @property
-    def fixed_savings(self) -> Float64[np.ndarray, " step"]:
-        """The same share of runs of exactly 1, 2, ... steps."""
-        spent = np.sum([one.fixed_macs for one in self.sweeps], axis=0).astype(np.float64)
-        return np.asarray(1 - spent / sum(one.full_macs for one in self.sweeps), dtype=np.float64)
 
 
 def sweep_halting(
@@ -198,7 +108,7 @@ def sweep_halting(
             samples.append(swept[1])
     if not found:
         raise DataError(f"None of the {len(entries)} images has a pixel to judge: all are unmeasured or unlabelled.")
-    return _joined(found, samples, left_out, grid, names, sweeper.rule)
+    return joined(found, samples, left_out, grid, names, sweeper.rule)
 
 
 def _checked_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
@@ -210,102 +120,6 @@ def _checked_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
             "expected one or more that fall within 1..0."
         )
     return grid
-
-
-def _joined(
-    found: list[ImageSweep],
-    samples: list[HaltingSamples],
-    left_out: list[str],
-    grid: tuple[float, ...],
-    names: tuple[HaltingLoss, ...],
-    rule: HaltingRule,
-) -> HaltingSweep:
-    tables: dict[HaltingLoss, LossTable] = {}
-    for name in names:
-        lost = [[halting_loss(name, run, one.full) for run in one.runs] for one in found]
-        tables[name] = LossTable(
-            thresholds=grid, losses=np.array(lost, dtype=np.float64), images=tuple(one.name for one in found)
-        )
-    return HaltingSweep(
-        thresholds=grid,
-        images=tuple(one.name for one in found),
-        left_out=tuple(left_out),
-        losses=tables,
-        mean_steps=np.stack([one.mean_steps for one in found]),
-        confusions=_summed([one.runs for one in found]),
-        full=_full([one.full for one in found]),
-        fixed=_summed([one.fixed for one in found]),
-        exits=np.sum([one.exits for one in found], axis=0),
-        halting=HaltingSamples.joined(samples),
-        first=rule.first,
-        sweeps=tuple(found),
-    )
-
-
-def _summed(runs: Sequence[tuple[RunOutcome, ...]]) -> Int64[np.ndarray, "run class class"] | None:
-    """Return the sum over images of each run's counts."""
-    summed: Int64[np.ndarray, "run class class"] | None = None
-    for one in runs:
-        counts = [run.confusion for run in one if run.confusion is not None]
-        if len(counts) < len(one):
-            return None
-        summed = np.stack(counts) if summed is None else summed + np.stack(counts)
-    return summed
-
-
-def _full(runs: Sequence[RunOutcome]) -> Int64[np.ndarray, "class class"] | None:
-    summed = _summed([(run,) for run in runs])
-    return None if summed is None else summed[0]
-
-
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    """What runs of an image are judged against.
-
-    Attributes:
-        target: Labels; None where they are not asked for.
-        counted: Labelled and measured; without labels what is measured.
-        part: Measured pixels of the image's part.
-        classes: Of the run of all steps.
-    """
-
-    target: Shaped[np.ndarray, "y x"] | None
-    counted: Bool[np.ndarray, "y x"]
-    part: Bool[np.ndarray, "y x"]
-    classes: Shaped[np.ndarray, "y x"]
-
-
-class _KeptRows:
-    """Rows of a scene that are read once and kept."""
-
-    def __init__(self, source: RowSource) -> None:
-        self._source = source
-        self._parts: dict[tuple[int, int], list[Raster]] = {}
-
-    def rows(self, top: int, bottom: int) -> Iterator[Raster]:
-        """Yield rows; every pass asks for the same."""
-        key = (top, bottom)
-        if key not in self._parts:
-            self._parts[key] = list(self._source.rows(top, bottom))
-        yield from self._parts[key]
-
-    def take_unreadable(self) -> tuple[Unreadable, ...]:
-        """Return what could not be read."""
-        return self._source.take_unreadable()
-
-
-@dataclass
-class _Wanted:
-    """Remembers which windows count."""
-
-    ask: Callable[[slice, slice], bool]
-    known: dict[tuple[int, int, int, int], bool] = field(default_factory=dict)
-
-    def __call__(self, rows: slice, columns: slice) -> bool:
-        key = (rows.start, rows.stop, columns.start, columns.stop)
-        if key not in self.known:
-            self.known[key] = self.ask(rows, columns)
-        return self.known[key]
 
 
 class _Sweeper:
@@ -345,9 +159,9 @@ class _Sweeper:
         image = pass_image(entry, self._bands, self._classes)
         bytes_held = entry.height * entry.width * sum(np.dtype(band.dtype).itemsize for band in self._bands)
         if bytes_held <= _KEPT_PIXELS:
-            image = replace(image, source=_KeptRows(image.source))
+            image = replace(image, source=KeptRows(image.source))
         if image.wanted is not None:
-            image = replace(image, wanted=_Wanted(image.wanted))
+            image = replace(image, wanted=Wanted(image.wanted))
         with StepRecord(self._memory) as record:
             self._passing.wrap = lambda forward: StepForward(forward, record, "record")
             truth, full = self._first_run(entry, image)
@@ -375,10 +189,10 @@ class _Sweeper:
         )
         return swept, samples
 
-    def judge(self, image: PassImage, truth: _Truth, wrap: Callable[[StepPass], None]) -> RunOutcome:
+    def judge(self, image: PassImage, truth: RunTruth, wrap: Callable[[StepPass], None]) -> RunOutcome:
         """Run an image and judge it."""
         wrap(self._passing)
-        tally = _Tally(self._passing.products, len(self._classes), labelled=self._labelled)
+        tally = RunTally(self._passing.products, len(self._classes), labelled=self._labelled)
         for rows in self._passing.rows(image):
             tally.add(rows, truth)
         return tally.outcome()
@@ -389,7 +203,7 @@ class _Sweeper:
             raise TypeError("a pass in steps has another forward pass")
         return forward
 
-    def _first_run(self, entry: ImageEntry, image: PassImage) -> tuple[_Truth, RunOutcome]:
+    def _first_run(self, entry: ImageEntry, image: PassImage) -> tuple[RunTruth, RunOutcome]:
         """Run all steps; return what later runs are judged against."""
         shape = (entry.height, entry.width)
         kind = np.uint8 if len(self._classes) <= 256 else np.uint16
@@ -397,7 +211,7 @@ class _Sweeper:
         targets, counted = [], np.zeros(shape, dtype=bool)
         products = self._passing.products
         divided = entry.area is not None and entry.label is not None
-        tally = _Tally(products, len(self._classes), labelled=self._labelled)
+        tally = RunTally(products, len(self._classes), labelled=self._labelled)
         for rows in self._passing.rows(image):
             here = slice(rows.y, rows.y + rows.valid.shape[0])
             part[here] = counted[here] = rows.valid
@@ -408,11 +222,11 @@ class _Sweeper:
             if divided:
                 # Of a divided image the other parts belong to other roles.
                 part[here] = counted[here]
-            classes[here] = _class_of(products, rows)
-            so_far = _Truth(targets[-1] if self._labelled else None, counted[here], part[here], classes[here])
+            classes[here] = class_of(products, rows)
+            so_far = RunTruth(targets[-1] if self._labelled else None, counted[here], part[here], classes[here])
             tally.add_rows(rows, so_far, classes[here])
         whole = np.concatenate(targets) if self._labelled and targets else None
-        return _Truth(whole, counted, part, classes), tally.outcome()
+        return RunTruth(whole, counted, part, classes), tally.outcome()
 
     def _at(
         self, threshold: float, runs: "_Runs", record: StepRecord, plan: ScenePlan
@@ -443,7 +257,7 @@ class _Runs:
         self,
         sweeper: _Sweeper,
         image: PassImage,
-        truth: _Truth,
+        truth: RunTruth,
         full: RunOutcome,
         record: StepRecord,
         costs: tuple[StepCosts, ...],
@@ -483,46 +297,6 @@ class _Runs:
         """Return the multiplications of exactly so many steps on every window, without decisions."""
         each = [one.encoder + one.answer + step * one.step for one in self._costs]
         return sum(each[view] for _, _, view in self.keys)
-
-
-class _Tally:
-    """Counts a run's rows."""
-
-    def __init__(self, products: Products, classes: int, *, labelled: bool) -> None:
-        self._products, self._labelled = products, labelled
-        self._confusion = np.zeros((classes, classes), dtype=np.int64)
-        self._pixels = self._differing = 0
-        self._brier = 0.0
-
-    def add(self, rows: ScoredRows, truth: _Truth) -> None:
-        """Count rows of an image."""
-        here = slice(rows.y, rows.y + rows.valid.shape[0])
-        target = None if truth.target is None else truth.target[here]
-        own = _Truth(target, truth.counted[here], truth.part[here], truth.classes[here])
-        self.add_rows(rows, own, _class_of(self._products, rows))
-
-    def add_rows(self, rows: ScoredRows, truth: _Truth, classes: Shaped[np.ndarray, "y x"]) -> None:
-        """Count rows whose truth is of them alone."""
-        self._pixels += int(truth.part.sum())
-        self._differing += int((truth.part & (classes != truth.classes)).sum())
-        if truth.target is None:
-            return
-        size = len(self._confusion)
-        kept, label = classes[truth.counted].astype(np.int64), truth.target[truth.counted].astype(np.int64)
-        self._confusion += np.bincount(label * size + kept, minlength=size * size).reshape(size, size)
-        probabilities = self._products.probabilities(rows.scores).numpy()[:, truth.counted].astype(np.float64)
-        own = np.take_along_axis(probabilities, label[None], axis=0)[0]
-        self._brier += float((np.square(probabilities).sum(axis=0) - 2 * own + 1).sum())
-
-    def outcome(self) -> RunOutcome:
-        """Return the counts."""
-        confusion = self._confusion if self._labelled else None
-        return RunOutcome(self._pixels, self._differing, confusion, self._brier)
-
-
-def _class_of(products: Products, rows: ScoredRows) -> Shaped[np.ndarray, "y x"]:
-    decided: Shaped[np.ndarray, "y x"] = products.decide(rows.scores, y=rows.y)["class"][0].numpy()
-    return decided
 
 
 def _histogram(exits: Mapping[WindowKey, int], last: int) -> Int64[np.ndarray, " step"]:

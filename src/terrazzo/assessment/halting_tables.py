@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from terrazzo.assessment.halting_results import HaltingSweep
 from terrazzo.assessment.halting_samples import KAPPA, QUANTILES
-from terrazzo.assessment.halting_sweep import HaltingSweep
 from terrazzo.calibration.record import HaltingLoss
 from terrazzo.metrics import Confusion
 from terrazzo.storage import atomic_path

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from terrazzo.assessment.halting_results import HaltingSweep
 from terrazzo.assessment.halting_samples import QUANTILES, StepStatistics
-from terrazzo.assessment.halting_sweep import HaltingSweep, sweep_halting
+from terrazzo.assessment.halting_sweep import sweep_halting
 from terrazzo.bundle import Bundle
 from terrazzo.calibration.record import HaltingPromise, Origin
 from terrazzo.calibration.risk import choose, quantile_threshold
