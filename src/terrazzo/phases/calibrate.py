@@ -19,12 +19,12 @@ from terrazzo.errors import ConfigError
 from terrazzo.geo.bands import Bands
 from terrazzo.logs import configure_logging
 from terrazzo.machine import MachineSettings
-from terrazzo.phases.calibration_data import data_of
 from terrazzo.phases.calibration_halting import Halted, can_halt, choose_halting, scenes_to_halt
 from terrazzo.phases.calibration_judging import Comparison, compare
 from terrazzo.phases.calibration_origin import day, entry_hash, origin_of, scene_hash
 from terrazzo.phases.calibration_outputs import Q_STATISTICS_FILE, RELIABILITY_FILE, SWEEP_FILE, write_table
 from terrazzo.phases.calibration_parts import Needs, Parts, divide, images_of, reporting_images
+from terrazzo.phases.model_data import data_for
 from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.phases.summary import CalibrateSummary, plain
 from terrazzo.progress import Listener, silent
@@ -90,7 +90,7 @@ def calibrate(
         found = job.by_scenes()
     else:
         needs = job.needs()
-        prepared = data_of(bundle, config, data, place=folder, listener=listener)
+        prepared = data_for(bundle, config, data, role="calibrate", place=folder.parent, listener=listener)
         found = replace(job, bands=prepared.bands, classes=prepared.classes).by_images(prepared.catalog, needs)
     if config is not None and config.predict.tau is not None and found.calibration.halting is not None:
         found.warnings.append(

@@ -1,72 +1,13 @@
-"""What a bundle is judged on: the data that the configuration names, or a folder of images and labels."""
+"""Which splits and images a bundle is judged on."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from terrazzo.bundle import Bundle
-from terrazzo.config import RunConfig
 from terrazzo.data.catalog import Catalog, ImageEntry
-from terrazzo.data.prepare import open_prepared, prepare_data
-from terrazzo.data.prepared import PREPARED_FILE, Prepared
-from terrazzo.data.settings import DataSettings, PatchSettings, PrepareSettings, SplitSettings
-from terrazzo.data.sources.folder import FolderSource
+from terrazzo.data.prepared import Prepared
 from terrazzo.errors import ConfigError
-from terrazzo.phases.calibration_data import require_same_contract
-from terrazzo.progress import Listener
-from terrazzo.training.distributed import Processes
 
-__all__ = ["data_to_judge", "image_called", "splits_of"]
-
-
-def data_to_judge(
-    bundle: Bundle,
-    config: RunConfig | None,
-    data: Path | None,
-    *,
-    place: Path,
-    processes: Processes,
-    listener: Listener,
-) -> Prepared:
-    """Return the data to judge on; prepared by the first process, read by the others.
-
-    Args:
-        bundle: What is judged.
-        config: Names the data.
-        data: A folder of images and labels, or of prepared data, instead; all its images count as `test` unless its
-            folders or prepared roles say otherwise.
-        place: Folder that the bundle lies in.
-        processes: Who takes part.
-        listener: Receives progress.
-
-    Raises:
-        ConfigError: Nothing names the data.
-        ContractError: Bands or classes of the data are not those of the bundle.
-    """
-    if data is not None and (data / PREPARED_FILE).is_file():
-        prepared = open_prepared(data)
-    else:
-        if data is not None:
-            settings = DataSettings(
-                source=FolderSource(folder=data),
-                classes=bundle.classes,
-                bands=bundle.bands.names,
-                patch=PatchSettings(size=bundle.patch_size),
-                split=SplitSettings(fractions={"test": 1.0}),
-            )
-            prepare = PrepareSettings(folder=place / "evaluate" / f"prepared-{data.resolve().name}")
-        elif config is not None:
-            settings, prepare = config.data, config.prepare
-        else:
-            raise ConfigError(
-                f"{place} is no run folder, so nothing says what to judge on; give CONFIG or --data FOLDER."
-            )
-        if processes.first:
-            prepared = prepare_data(settings, prepare, listener=listener)
-        processes.wait()
-        if not processes.first:
-            prepared = open_prepared(prepare.folder)
-    require_same_contract(bundle, prepared)
-    return prepared
+__all__ = ["image_called", "splits_of"]
 
 
 def splits_of(prepared: Prepared, asked: Sequence[str] | str | None) -> tuple[str, ...]:

@@ -40,9 +40,10 @@ from terrazzo.metrics import Confusion
 from terrazzo.metrics.intervals import confusion_intervals
 from terrazzo.models.architecture import Network
 from terrazzo.phases.calibration_origin import entry_hash, joined_hash
-from terrazzo.phases.evaluated_data import data_to_judge, image_called, splits_of
+from terrazzo.phases.evaluated_data import image_called, splits_of
 from terrazzo.phases.evaluation_files import clear_samples, write_evaluation
 from terrazzo.phases.features import features_of_bundle
+from terrazzo.phases.model_data import data_for
 from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.phases.summary import EvaluateSummary
 from terrazzo.progress import Listener
@@ -90,7 +91,15 @@ class Judge:
         if config is not None:
             configure_logging(config.logging)
         processes = start(config.machine if config else MachineSettings())
-        prepared = data_to_judge(bundle, config, data, place=files.folder, processes=processes, listener=listener)
+        prepared = data_for(
+            bundle,
+            config,
+            data,
+            role="test",
+            place=files.folder / "evaluate",
+            listener=listener,
+            processes=processes,
+        )
         chosen = settings or (config.evaluate if config else EvaluateSettings())
         return cls(bundle, config, chosen, prepared, processes, files.folder, listener)
 
