@@ -1,5 +1,7 @@
 """Time and memory are measured where they are spent."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -34,24 +36,33 @@ def test_warm_up_is_not_timed() -> None:
     assert 1.0 <= found.p50_ms < 100
 
 
-def test_a_pass_that_needs_memory_shows_it() -> None:
-    def hungry() -> None:
-        first = torch.ones(8 << 20)  # 32 MiB
-        (first + 1).sum()
+IN_A_FRESH_PROCESS = """
+import torch
+from terrazzo.profiling.timing import peak_memory
 
-    needed = peak_memory(hungry, CPU)
-    little = peak_memory(lambda: torch.ones(10), CPU)
-    assert needed is not None
-    assert little is not None
+def hungry():
+    first = torch.ones(8 << 20)  # 32 MiB
+    (first + 1).sum()
+
+cpu = torch.device("cpu")
+print(peak_memory(hungry, cpu), peak_memory(lambda: torch.ones(10), cpu))
+print(*(peak_memory(lambda: [torch.ones(1 << 20) for _ in range(10)], cpu) for _ in range(2)))
+"""
+
+
+def test_a_pass_that_needs_memory_shows_it_again_and_again() -> None:
+    # What a process has freed before, and its allocator keeps, would hide what a pass needs.
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_A_FRESH_PROCESS],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    needed, little, *again = map(int, done.stdout.split())
     assert 60 << 20 <= needed < 90 << 20
     assert little < 8 << 20
-
-
-def test_memory_freed_before_shows_again() -> None:
-    for _ in range(2):
-        needed = peak_memory(lambda: [torch.ones(1 << 20) for _ in range(10)], CPU)
-        assert needed is not None
-        assert needed >= 38 << 20
+    assert all(one >= 38 << 20 for one in again)
 
 
 def test_where_the_process_has_no_account_nothing_is_invented(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
