@@ -1,9 +1,10 @@
 """Question: on CamVid, what does hardnet68 reach beside smp Unet/resnet18 after the same wall time of training?
 
-Usage: python benchmarks/camvid_hardnet.py [--minutes 20] [--seeds 0 1 2] [--root FOLDER] [key=value ...]
+Usage: python benchmarks/camvid_hardnet.py [--minutes 20] [--seeds 0 1 2] [--only NETWORK] [--epochs N]
+                                           [--root FOLDER] [key=value ...]
 
 Both start from random weights with the `camvid` recipe. One epoch of each is timed first; each then trains as many
-whole epochs as fit into the minutes, its schedule ending there. Prints a table: parameters, epochs, minutes really
+whole epochs as fit into the minutes, its schedule ending there; `--epochs` says how many without timing. Prints a table: parameters, epochs, minutes really
 spent, val mIoU of the best epoch. Times mean something only on a machine that does nothing else. CamVid is not part of
 the project; name its folder with --root.
 """
@@ -62,6 +63,8 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=20.0, help="of training, validation included, for each network"
     )
+    parser.add_argument("--only", nargs="+", choices=sorted(NETWORKS), default=sorted(NETWORKS))
+    parser.add_argument("--epochs", type=int, default=None, help="instead of those that fit into the minutes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2] / "shared" / "data" / "camvid")
     parser.add_argument("overrides", nargs="*", help="key=value for the recipe, for both networks")
@@ -69,10 +72,12 @@ def main() -> None:
     os.environ["CAMVID_ROOT"] = str(arguments.root.resolve())
     results: dict[str, list[Result]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in NETWORKS:
-            pilot = train(name, folder, arguments.overrides, seed=10_000, epochs=1)
-            epochs = max(round(arguments.minutes * pilot.epochs / pilot.minutes), 1)
-            print(f"{name}: {60 * pilot.minutes / pilot.epochs:.0f} s an epoch, so {epochs} epochs", flush=True)
+        for name in arguments.only:
+            epochs = arguments.epochs
+            if epochs is None:
+                pilot = train(name, folder, arguments.overrides, seed=10_000, epochs=1)
+                epochs = max(round(arguments.minutes * pilot.epochs / pilot.minutes), 1)
+                print(f"{name}: {60 * pilot.minutes / pilot.epochs:.0f} s an epoch, so {epochs} epochs", flush=True)
             results[name] = []
             for seed in arguments.seeds:
                 result = train(name, folder, arguments.overrides, seed=seed, epochs=epochs)
