@@ -4,9 +4,9 @@ Usage: python benchmarks/camvid_hardnet.py [--minutes 20] [--seeds 0 1 2] [--onl
                                            [--root FOLDER] [key=value ...]
 
 Both start from random weights with the `camvid` recipe. One epoch of each is timed first; each then trains as many
-whole epochs as fit into the minutes, its schedule ending there; `--epochs` says how many without timing. Prints a table: parameters, epochs, minutes really
-spent, val mIoU of the best epoch. Times mean something only on a machine that does nothing else. CamVid is not part of
-the project; name its folder with --root.
+whole epochs as fit into the minutes, its schedule ending there; `--epochs` says how many without timing. Prints a
+table: parameters, epochs, minutes really spent, val mIoU of the best epoch. Times mean something only on a machine that
+does nothing else. CamVid is not part of the project; name its folder with --root.
 """
 
 import argparse
