@@ -54,8 +54,8 @@ def test_the_page_shows_intervals_boundaries_regions_and_images(parse: Parse) ->
     for told in (
         "mIoU 0.500 (0.400 to 0.625)",
         "0.400 to 0.625",
-        "F1 within 0.75 %",
-        "0.375 (0.300 to 0.400)",
+        "F1 0.75 %",
+        "0.300–0.400",
         "Lyon",
         "ECE 0.188 instead of 0.062",
         "a <warning>",

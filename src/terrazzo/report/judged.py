@@ -136,12 +136,13 @@ def boundaries(facts: JudgedFacts, split: str) -> list[Markup]:
     """Return boundary scores by class; nothing where they were not measured."""
     if not facts.tolerances:
         return []
-    heads = ("class", *(f"F1 within {_tolerance(name)}" for name in facts.tolerances), "boundary IoU")
-    padded = [*facts.boundary_f1_intervals, *[None] * len(facts.tolerances)]
-    whole = [score(value) + interval_words(ends) for value, ends in zip(facts.boundary_f1, padded, strict=False)] + [
-        score(facts.boundary_iou) + interval_words(facts.boundary_iou_interval)
-    ]
-    rows = [_row("all classes", whole, kind="total")]
+    heads = ("class", *(f"F1 {_tolerance(name)}" for name in facts.tolerances), "boundary IoU")
+    rows = [_row("all classes", [*map(score, facts.boundary_f1), score(facts.boundary_iou)], kind="total")]
+    # A row of their own: behind each figure they would push the last column off the page.
+    ends = [*facts.boundary_f1_intervals, *[None] * len(facts.tolerances)][: len(facts.tolerances)]
+    ends.append(facts.boundary_iou_interval)
+    if any(one is not None for one in ends):
+        rows.append(_row("95 % interval", ["" if one is None else f"{one[0]:.3f}–{one[1]:.3f}" for one in ends]))
     rows += [_row(name, [*map(score, f1), score(iou)]) for name, f1, iou in facts.class_boundaries]
     return [
         tag("h4", "Boundaries"),
