@@ -29,6 +29,7 @@ from terrazzo.scene.reader import RowSource, RowStart, StripEnd, StripStart, Win
 from terrazzo.scene.relay import Producer
 from terrazzo.scene.sampled_windows import noise_windows
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.threads import one_thread
 
 __all__ = ["ImagePass", "PassImage", "ScoredRows"]
 
@@ -167,6 +168,8 @@ class ImagePass:
             return self._read(plan, image, size=forward.group_size)
 
         with (
+            # For whoever counts the rows too, until the last one is taken.
+            one_thread(),
             Producer(read, ahead=_ITEMS_AHEAD) as reading,
             contextlib.closing(
                 in_order(

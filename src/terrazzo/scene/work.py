@@ -20,6 +20,7 @@ from terrazzo.scene.reader import RowSource, RowStart, StripEnd, StripStart, Win
 from terrazzo.scene.relay import Consumer, Producer
 from terrazzo.scene.strip_file import ABOVE, BELOW, StripFigures, StripRecord, StripWriter
 from terrazzo.scene.strips import Strip
+from terrazzo.scene.threads import one_thread
 from terrazzo.storage import fingerprint
 
 __all__ = ["Forward", "WindowScores", "strip_key", "work"]
@@ -104,7 +105,7 @@ def work(
 
     with (
         torch.inference_mode(),
-        _one_thread(),
+        one_thread(),
         _open_files() as files,
         Consumer[Callable[[], None]](lambda call: call(), ahead=_BLOCKS_AHEAD) as writing,
         Producer(read, ahead=_ITEMS_AHEAD) as reading,
@@ -145,17 +146,6 @@ def _open_files() -> Iterator[list[StripWriter]]:
     finally:
         for file in files:
             file.abandon()
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Blend on one thread: the cores belong to the network, and threads that wait for small work would spin on them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass
