@@ -20,7 +20,7 @@ from terrazzo.geo.bands import Bands
 from terrazzo.logs import configure_logging
 from terrazzo.machine import MachineSettings
 from terrazzo.phases.calibration_halting import Halted, can_halt, choose_halting, scenes_to_halt
-from terrazzo.phases.calibration_judging import Comparison, compare
+from terrazzo.phases.calibration_judging import Comparison, compare, worse_words
 from terrazzo.phases.calibration_origin import day, entry_hash, origin_of, scene_hash
 from terrazzo.phases.calibration_outputs import Q_STATISTICS_FILE, RELIABILITY_FILE, SWEEP_FILE, write_table
 from terrazzo.phases.calibration_parts import Needs, Parts, divide, images_of, reporting_images
@@ -227,6 +227,8 @@ class _Job:
             machine=self.machine,
             listener=self.listener,
         )
+        if worse := worse_words(found.comparison, report_split):
+            found.warnings.append(worse)
         return found
 
     def by_scenes(self) -> _Found:

@@ -22,7 +22,7 @@ from terrazzo.metrics.intervals import paired_comparison
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.scene.settings import PredictSettings
 
-__all__ = ["Comparison", "Judged", "compare", "judge"]
+__all__ = ["Comparison", "Judged", "compare", "judge", "worse_words"]
 
 
 @dataclass(frozen=True)
@@ -176,3 +176,20 @@ def _early(early: Judged, full: Judged, promise: HaltingPromise) -> dict[str, ob
         drop = paired_comparison(full.confusions, early.confusions).miou
         found |= {"miou_drop": drop.value, "miou_drop_low": drop.low, "miou_drop_high": drop.high}
     return found
+
+
+def worse_words(comparison: Comparison, split: str) -> str | None:
+    """Return a warning where probabilities fit images that took no part worse than before; None where they do not.
+
+    Args:
+        comparison: Before and after, on these images.
+        split: Their role.
+    """
+    before, after = (one.reliability.scores() for one in (comparison.before, comparison.after))
+    if before.nll is None or after.nll is None or not after.nll > before.nll:
+        return None
+    return (
+        f"on the images of {split}, which took no part, the calibrated probabilities fit worse than before (NLL "
+        f"{before.nll:.3f} to {after.nll:.3f}): there were too few images to calibrate on, or they are unlike these; "
+        "give more, from the places that maps are made of"
+    )
