@@ -15,7 +15,7 @@ from terrazzo.errors import ModelError
 from terrazzo.geo.bands import Bands
 from terrazzo.machine import MachineSettings
 from terrazzo.scene.image_pass import ImagePass
-from terrazzo.scene.products import UNCALIBRATED, Products, best_class
+from terrazzo.scene.products import UNCALIBRATED, Products
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["Answer", "Answering", "JudgedRows"]
@@ -124,9 +124,9 @@ class Answering:
         for rows in self._pass.rows(pass_image(entry, self.bands, self.classes)):
             target, ignored = target_rows(entry, self.classes, rows.y, rows.valid)
             with torch.inference_mode():
-                probabilities = products.probabilities(rows.scores)
-                best, _ = best_class(probabilities)
-                if not bool(torch.isfinite(best.sum())):
+                answer = self._chosen(products, products.probabilities(rows.scores), rows.scores)
+                # The largest probability is no number where any is none.
+                if not bool(torch.isfinite(answer.confidence.sum())):
                     raise ModelError(
                         f"The network's answer to {entry.image} is not a number in rows {rows.y} to "
                         f"{rows.y + rows.valid.shape[0] - 1}; its values overflow in this precision (try "
@@ -137,7 +137,7 @@ class Answering:
                     target=torch.from_numpy(target.astype(np.int64)),
                     ignored=torch.from_numpy(ignored),
                     valid=rows.valid,
-                    answer=self._chosen(products, probabilities, rows.scores),
+                    answer=answer,
                     before=self._chosen(self._plain, self._plain.probabilities(rows.scores), rows.scores)
                     if self._blended
                     else None,

@@ -69,7 +69,8 @@ def predict(
         str | None,
         typer.Option(
             metavar="NAME,NAME",
-            help="What else is written: confidence, entropy, margin, probabilities, steps (predict.layers).",
+            help="What else is written: confidence, entropy, margin, probabilities, steps, disagreement, abstain, sets "
+            "(predict.layers).",
         ),
     ] = None,
     mosaic: Annotated[

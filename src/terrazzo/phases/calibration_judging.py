@@ -9,9 +9,10 @@ from jaxtyping import Int64
 
 from terrazzo.assessment.halting_losses import RunOutcome, halting_loss
 from terrazzo.assessment.judged_rows import Answering
-from terrazzo.assessment.judging import Measures, judge_image
+from terrazzo.assessment.judging import ImageRecord, Measures, judge_image
 from terrazzo.bundle import Bundle
-from terrazzo.calibration.record import HaltingPromise
+from terrazzo.calibration.exact_sum import FRACTION_BITS
+from terrazzo.calibration.record import Calibration, HaltingPromise
 from terrazzo.calibration.reliability import Reliability
 from terrazzo.data.catalog import ImageEntry
 from terrazzo.data.classes import Classes
@@ -23,6 +24,8 @@ from terrazzo.progress import Listener, Progress, silent
 from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["Comparison", "Judged", "compare", "judge", "worse_words"]
+
+_MEASURES = Measures(reliability=True)
 
 
 @dataclass(frozen=True)
@@ -85,25 +88,31 @@ def judge(
         DataError: An image cannot be read.
     """
     answering = Answering(bundle, settings, machine, bands=bands, classes=classes)
-    reliability = Reliability.zero(len(classes))
-    confusions: list[torch.Tensor] = []
-    steps = 0.0
     with Progress(name, listener=listener, total=len(entries), unit="images") as progress:
-        for entry in entries:
-            found = judge_image(answering, entry, Measures(reliability=True))
-            if found.reliability is not None:
-                reliability = reliability + found.reliability
-            confusions.append(found.confusion)
-            steps += found.steps
-            progress.advance()
-    counts = torch.stack(confusions).numpy()
+        records = [judge_image(answering, entry, _MEASURES) for entry in progress.each(entries)]
+    return _judged(records, answering, earlier=False)
+
+
+def _judged(records: Sequence[ImageRecord], answering: Answering, *, earlier: bool) -> Judged:
+    """Return what images amount to, as they are answered or as they were without the calibration."""
+    classes = len(answering.classes)
+    trusts = [record.trust_before if earlier else record.trust for record in records]
+    counts = torch.stack([_earlier(record) if earlier else record.confusion for record in records]).numpy()
+    steps = sum(record.step_units_before if earlier else record.step_units for record in records) / 2**FRACTION_BITS
     labelled = int(counts.sum())
     return Judged(
-        reliability=reliability,
+        reliability=sum((one.everywhere for one in trusts if one is not None), Reliability.zero(classes)),
         confusions=counts,
         mean_steps=steps / labelled if labelled and answering.in_steps else None,
-        names=tuple(classes.names),
+        names=tuple(answering.classes.names),
     )
+
+
+def _earlier(record: ImageRecord) -> Int64[torch.Tensor, "class class"]:
+    """Return the counts without the calibration."""
+    if record.confusion_before is None:
+        raise RuntimeError("an image was not judged without the calibration")
+    return record.confusion_before
 
 
 @dataclass(frozen=True)
@@ -147,17 +156,32 @@ def compare(
     Raises:
         DataError: An image cannot be read.
     """
-
-    def judged(bundle: Bundle, name: str, how: PredictSettings) -> Judged:
-        return judge(
-            bundle, entries, bands=bands, classes=classes, settings=how, machine=machine, name=name, listener=listener
-        )
-
-    first, second = judged(before, "judge before", settings), judged(after, "judge after", settings)
-    promise = after.calibration.halting if after.calibration is not None else None
+    answering = Answering(after, settings, machine, bands=bands, classes=classes)
+    plain = Answering(before, settings, machine, bands=bands, classes=classes)
+    calibration = after.calibration or Calibration()
+    blended = calibration.temperature is not None or calibration.decision is not None
+    windows = calibration.window_temperature is not None or calibration.halting is not None
+    with Progress("judge before and after", listener=listener, total=len(entries), unit="images") as progress:
+        records = [
+            # What is made of blended scores alone is told from one pass, with and without.
+            judge_image(answering, entry, _MEASURES, before=plain if windows else None)
+            for entry in progress.each(entries)
+        ]
+    second = _judged(records, answering, earlier=False)
+    first = _judged(records, answering, earlier=True) if blended or windows else second
+    promise = calibration.halting
     if promise is None or promise.tau >= 1:
         return Comparison(first, second, {})
-    full = judged(after, "judge all steps", settings.model_copy(update={"tau": 1.0}))
+    full = judge(
+        after,
+        entries,
+        bands=bands,
+        classes=classes,
+        settings=settings.model_copy(update={"tau": 1.0}),
+        machine=machine,
+        name="judge all steps",
+        listener=listener,
+    )
     return Comparison(first, second, _early(second, full, promise))
 
 
