@@ -11,6 +11,7 @@ AdamW and judged on the same four, in evaluation mode, every 20 updates. DINOv3 
 
 import argparse
 import copy
+import math
 import time
 from pathlib import Path
 
@@ -31,6 +32,7 @@ VIT = {
     "taps": [0, 1, 2, 3],
     "unfreeze": True,
 }
+SMALL_DECODER = {"channels": 128, "hidden": 512, "layers": 3, "dropout": 0.0}
 MODELS: dict[str, dict[str, object]] = {
     "smp": {"name": "smp", "encoder": "resnet18"},
     "hardnet70": {"name": "hardnet70"},
@@ -44,12 +46,12 @@ MODELS: dict[str, dict[str, object]] = {
     "dinov3 maskformer": {
         "name": "dinov3",
         "backbone": VIT,
-        "head": {"name": "maskformer", "queries": 20, "dropout": 0.0},
+        "head": {"name": "maskformer", "queries": 20, **SMALL_DECODER},
     },
     "dinov3 maskformer fixed": {
         "name": "dinov3",
         "backbone": VIT,
-        "head": {"name": "maskformer", "assignment": "fixed", "dropout": 0.0},
+        "head": {"name": "maskformer", "assignment": "fixed", **SMALL_DECODER},
     },
     "dinov3 pmt": {"name": "dinov3", "backbone": VIT, "head": {"name": "pmt", "queries": 20, "annealing_steps": 100}},
     "hardnet backbone, unet": {"name": "backbone_head", "backbone": "hardnet", "head": "unet"},
@@ -113,7 +115,7 @@ def learn(name: str, updates: int, root: Path) -> tuple[int, float, float]:
     best, begun = 0.0, time.perf_counter()
     for update in range(1, updates + 1):
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(update / 20, 1)
+            group["lr"] = rate * min(update / 20, 1) * (1 + math.cos(math.pi * update / (updates + 1))) / 2
         network.train()
         output: Output = network(image)
         optimizer.zero_grad()
