@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from terrazzo.models.heads.maskformer import MaskFormer
 from terrazzo.models.heads.masks import FLOOR, MaskAnswer, semantic_logits
+from terrazzo.models.maps import enlarged
 from terrazzo.models.output import Queries
 
 
@@ -38,6 +39,26 @@ def test_they_are_enlarged_to_the_image_and_cut():
     logits = semantic_logits(torch.randn(2, 5, 4), torch.randn(2, 5, 3, 2), count=3, stride=4, height=9, width=8)
     assert logits.shape == (2, 3, 9, 8)
     torch.testing.assert_close(logits.exp().sum(dim=1), torch.ones(2, 9, 8))
+
+
+def test_an_edge_inside_a_cell_lies_where_the_logits_cross():
+    """Enlarged as probabilities, the edge between a sure cell and a doubtful one would lie elsewhere."""
+    masks = torch.tensor([[[[9.0, -3.0]], [[-9.0, 3.0]]]])
+    classes = torch.tensor([[[20.0, -20.0], [-20.0, 20.0]]])
+    logits = semantic_logits(classes, masks, count=2, stride=4, height=4, width=8)
+    # Between the middles 1.5 and 5.5 the logit falls from 9 to -3, and is 0 three quarters of the way.
+    assert logits.argmax(dim=1)[0, 0].tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
+
+
+def test_queries_are_summed_whatever_their_number():
+    classes, masks = torch.randn(1, 37, 4, requires_grad=True), torch.randn(1, 37, 3, 2, requires_grad=True)
+    logits = semantic_logits(classes, masks, count=3, stride=4, height=9, width=8)
+    fine = enlarged(masks, stride=4, height=9, width=8).sigmoid()
+    wanted = torch.einsum("bqc,bqyx->bcyx", classes.softmax(dim=-1)[..., :3], fine)
+    torch.testing.assert_close(logits.exp(), wanted / wanted.sum(dim=1, keepdim=True), rtol=1e-4, atol=1e-5)
+    logits.sum().backward()
+    assert masks.grad is not None
+    assert masks.grad.abs().sum() > 0
 
 
 def test_no_certainty_is_infinite():

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from pydantic import PositiveInt, model_validator
+from torch.utils.checkpoint import checkpoint
 
 from terrazzo.models.heads.head import Head
 from terrazzo.models.maps import enlarged
@@ -15,6 +16,8 @@ __all__ = ["MaskAnswer", "MaskHead", "semantic_logits"]
 
 FLOOR = 1e-6
 """Score of every class that no query claims a pixel for, so that no logit is infinite."""
+AT_ONCE = 16
+"""Queries whose masks are enlarged at a time, so that a hundred of them never lie side by side at an image's size."""
 
 
 class MaskHead(Head):
@@ -91,13 +94,13 @@ def semantic_logits(
 ) -> Float[torch.Tensor, "batch {count} {height} {width}"]:
     """Return the logarithm of each class's share in a pixel, in float32: softmax gives the shares back.
 
-    The score of a class is the sum over all queries of softmax(classes)[class] sigmoid(mask); "no object" has none. Its
-    share is its score by the sum of all, so that shares are probabilities, which scores are not. A pixel that no query
-    claims has equal shares.
+    Masks are enlarged to the image as logits, as the loss sees them. The score of a class is the sum over all queries
+    of softmax(classes)[class] sigmoid(mask); "no object" has none. Its share is its score by the sum of all, so that
+    shares are probabilities, which scores are not. A pixel that no query claims has equal shares.
 
-    Source: Cheng et al., MaskFormer, arXiv 2107.06278, section 3.4 ("semantic inference"); scores, not masks, are
-    enlarged, as transformers' post-processing does.
-    Differs: scores are normalised, and bounded away from 0 by `FLOOR`.
+    Source: Cheng et al., MaskFormer, arXiv 2107.06278, section 3.4 ("semantic inference"), and its code, which
+    enlarges logits; transformers' post-processing enlarges scores, by which the place of an edge inside a cell is lost.
+    Differs: scores are normalised, and bounded away from 0 by `FLOOR`; queries are enlarged a few at a time.
 
     Args:
         classes: Logits; what lies beyond the first `count` is "no object".
@@ -107,8 +110,18 @@ def semantic_logits(
         height: Rows of the image.
         width: Columns of the image.
     """
+
+    def summed(weights: torch.Tensor, some: torch.Tensor) -> torch.Tensor:
+        """Return what some queries add to the scores."""
+        fine = enlarged(some, stride=stride, height=height, width=width)
+        return torch.einsum("bqc,bqyx->bcyx", weights, fine.sigmoid())
+
     with torch.autocast(masks.device.type, enabled=False):
         weights = classes.float().softmax(dim=-1)[..., :count]
-        scores = torch.einsum("bqc,bqyx->bcyx", weights, masks.float().sigmoid())
-        scores = enlarged(scores, stride=stride, height=height, width=width) + FLOOR
+        scores = weights.new_full((len(masks), count, height, width), FLOOR)
+        # Most losses read queries, not logits: what these would need backwards is computed again, not kept.
+        again = torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        for begin in range(0, masks.shape[1], AT_ONCE):
+            some = (weights[:, begin : begin + AT_ONCE], masks[:, begin : begin + AT_ONCE].float())
+            scores = scores + (checkpoint(summed, *some, use_reentrant=False) if again else summed(*some))
         return (scores / scores.sum(dim=1, keepdim=True)).log()
