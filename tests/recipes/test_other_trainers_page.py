@@ -1,4 +1,4 @@
-"""docs/from-other-trainers.md names every option of the four programs, and keys, commands and values that exist."""
+"""The migration pages name every option of the four programs, and keys, commands and values that exist."""
 
 import functools
 import re
@@ -14,7 +14,14 @@ from terrazzo.cli.application import application
 from terrazzo.config import config_schema, load_config
 from terrazzo.config.files import VARIABLE
 
-PAGE = (Path(__file__).parents[2] / "docs" / "from-other-trainers.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {
+    "deepglobe-trm": "migrate-deepglobe-trm.md",
+    "dinov3-geotiff": "migrate-dinov3seg.md",
+    "folders-smp": "migrate-smp-trainer.md",
+    "cityscapes-hardnet": "migrate-hydra-pipeline.md",
+}
+"""The page of each recipe."""
 
 OPTIONS = {
     "deepglobe-trm": """
@@ -26,7 +33,7 @@ OPTIONS = {
         patchify|--cfg patchify|--root patchify|--force train|--cfg train|--seed train|--out_dir infer|--cfg
         infer|--input infer|--out infer|--stride calibrate_halt|--cfg calibrate_halt|--checkpoint
         calibrate_halt|--delta calibrate_halt|--save_csv efficiency|--cfg efficiency|--steps calibration|--cfg
-        calibration|--checkpoint run_sweep.sh trm.py|prepare trm.py|train trm.py|infer trm.py|halt-cal trm.py|ece
+        calibration|--checkpoint prepare_deepglobe.py run_sweep.sh trm.py|prepare trm.py|train trm.py|infer trm.py|halt-cal trm.py|ece
         trm.py|efficiency trm.py|sweep""",
     "dinov3-geotiff": """
         resources.seed resources.omp_threads resources.matmul_precision resources.distributed resources.dist_backend
@@ -38,7 +45,8 @@ OPTIONS = {
         train.adamw_lr train.momentum train.patience train.val_fraction train.num_workers train.grad_accum_steps
         train.compile train.ema_decay train.loss.ce_weight train.loss.dice_weight train.loss.aux_weight
         inference.enable inference.input_tif inference.output_tif inference.checkpoint inference.tile_size
-        inference.overlap inference.tta.horizontal_flip inference.tta.vertical_flip DINOV3SEG_CONFIG""",
+        inference.overlap inference.tta.horizontal_flip inference.tta.vertical_flip main.py
+        DINOV3SEG_CONFIG""",
     "folders-smp": """
         --model --encoder --image-size --exp-name --log-dir --class-list --max-mask-val --dataset --add-dirs --val-dir
         --add-val-dirs --adv-freq --use-only-add-val --batch -lr --epochs --augmentation --cpu --device --seed --workers
@@ -104,6 +112,7 @@ PUBLISHED = {
         "train.epochs": 30,
         "train.monitor.patience": 10,
         "predict.overlap": 0.25,
+        "predict.views": ["identity", "hflip"],
         "machine.threads": 4,
         "machine.workers": 4,
     },
@@ -166,11 +175,10 @@ class Row(NamedTuple):
 
 @functools.cache
 def rows() -> tuple[Row, ...]:
-    sections = zip(PAGE.split("\n## ")[1:], OPTIONS, strict=True)
     return tuple(
         Row(recipe, *(cell.strip() for cell in line[1:-1].split("|")))
-        for section, recipe in sections
-        for line in section.splitlines()
+        for recipe, page in PAGES.items()
+        for line in (DOCS / page).read_text(encoding="utf-8").splitlines()
         if line.startswith("| `")
     )
 
