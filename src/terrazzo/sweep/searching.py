@@ -42,6 +42,6 @@ class Search(Protocol):
 
         Args:
             trial: It is running.
-            epoch: From 0, as in its `log.csv`. After a restart of the sweep earlier epochs are told once more.
+            epoch: From 1, as in its `log.csv`. After a restart of the sweep earlier epochs are told once more.
             value: The figure that training watches, at that epoch.
         """

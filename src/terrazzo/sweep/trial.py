@@ -11,12 +11,15 @@ from typing import Any
 from terrazzo.record import Record
 from terrazzo.storage import read_json, write_json
 
-__all__ = ["TRIALS_FOLDER", "TRIAL_FILE", "Finished", "Trial", "TrialState", "trial_name", "trial_of"]
+__all__ = ["OUTCOME_FILE", "TRIALS_FOLDER", "TRIAL_FILE", "Finished", "Trial", "TrialState", "trial_name", "trial_of"]
 
 TRIALS_FOLDER = "trials"
 """Folder of a sweep in which each trial's run folder lies."""
 TRIAL_FILE = "trial.json"
 """File of a run folder that says which trial it is."""
+
+OUTCOME_FILE = "outcome.json"
+"""File of a run folder that says how the trial ended; absent until it has."""
 
 _UNSAFE = re.compile(r"[^\w.=,+-]+")
 # File systems hold names of 255 bytes; some files of a run add a suffix to its name.
@@ -71,7 +74,7 @@ class Finished(Record):
     value: float | None = None
     """Best value of the figure that its training watched; None where it has none."""
     seconds: float = 0.0
-    """Time that its processes took, all starts together."""
+    """Wall time of its last start; what earlier ones took stands in `log.csv`."""
     reason: str = ""
     """Why it failed, or was pruned."""
 
