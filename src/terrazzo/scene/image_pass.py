@@ -30,6 +30,7 @@ from terrazzo.scene.relay import Producer
 from terrazzo.scene.sampled_windows import noise_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.threads import one_thread
+from terrazzo.scene.work import Forward
 
 __all__ = ["ImagePass", "PassImage", "ScoredRows"]
 
@@ -146,8 +147,14 @@ class ImagePass:
             if isinstance(item, WindowGroup):
                 yield item
 
-    def rows(self, image: PassImage) -> Iterator[ScoredRows]:
+    def rows(
+        self, image: PassImage, *, through: Callable[[WindowForward], Forward] | None = None
+    ) -> Iterator[ScoredRows]:
         """Yield the blended scores of an image from top to bottom; memory is of the order of a row of windows.
+
+        Args:
+            image: What is to pass.
+            through: Returns what answers the groups instead of the network itself, with its bits.
 
         Raises:
             DataError: The image cannot be read.
@@ -155,7 +162,8 @@ class ImagePass:
             OutOfMemoryError: The device has too little memory.
         """
         plan = self.plan(image)
-        forward = self.forward(plan, image)
+        network = self.forward(plan, image)
+        forward: Forward = network if through is None else through(network)
         blender = StripBlender(
             plan.rows,
             plan.columns,
@@ -165,7 +173,7 @@ class ImagePass:
         )
 
         def read() -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
-            return self._read(plan, image, size=forward.group_size)
+            return self._read(plan, image, size=network.group_size)
 
         with (
             # For whoever counts the rows too, until the last one is taken.

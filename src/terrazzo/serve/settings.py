@@ -1,13 +1,13 @@
 """What a server serves, where it listens, and what it refuses."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from terrazzo.machine import MachineSettings
 from terrazzo.record import Record
-from terrazzo.scene.settings import PredictSettings
 
 __all__ = ["ServeSettings"]
 
@@ -28,10 +28,10 @@ class ServeSettings(Record):
     origins: tuple[str, ...] = ()
     """Web origins (CORS) whose pages may call the server from a browser, such as https://maps.example.org."""
 
-    predict: PredictSettings | None = None
-    """How scenes become maps; of each model's run folder, else the defaults, if not given."""
-    machine: MachineSettings | None = None
-    """What is computed on; likewise."""
+    predict: Mapping[str, Any] = MappingProxyType({})
+    """Settings of `predict`, such as window or layers, that are laid over those of each model's run folder."""
+    machine: Mapping[str, Any] = MappingProxyType({})
+    """Settings of `machine`, such as precision or threads, likewise."""
     backbone: Path | None = None
     """File or folder of the frozen weights that bundles lean on; where their training found them if not given."""
 
