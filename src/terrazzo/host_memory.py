@@ -7,20 +7,12 @@ import resource
 import sys
 from pathlib import Path
 
-__all__ = ["free_memory", "give_back_freed_memory", "resident_memory"]
+from terrazzo.control_groups import MemoryGroup, memory_groups
+
+__all__ = ["free_memory", "give_back_freed_memory", "limited_memory", "resident_memory"]
 
 _MACHINE = Path("/proc/meminfo")
 _PROCESS = Path("/proc/self/statm")
-# A container, or a job of a batch system, may be given less than the machine has: version 2 and version 1 of Linux's
-# control groups.
-_LIMITS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory.stat")),
-    (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.stat"),
-    ),
-)
 
 
 def free_memory() -> int:
@@ -31,7 +23,14 @@ def free_memory() -> int:
             name, _, value = line.partition(":")
             if name == "MemAvailable":
                 available = int(value.split()[0]) * 1024
-    return min([available, *(left for group in _LIMITS if (left := _left_in_group(*group)) is not None)])
+    return min([available, *(left for group in memory_groups() if (left := _left_in_group(group)) is not None)])
+
+
+def limited_memory() -> tuple[int, int | None]:
+    """Return the bytes of the machine's memory, and the least limit that a container or batch system sets; or None."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [limit for group in memory_groups() if (limit := _limit(group.limit)) is not None and limit < total]
+    return total, min(limits, default=None)
 
 
 def resident_memory() -> int:
@@ -55,16 +54,25 @@ def give_back_freed_memory() -> None:
         trim(0)
 
 
-def _left_in_group(limit: Path, used: Path, statistics: Path) -> int | None:
-    """Return what a control group has left; None where there is none, or no limit."""
+def _limit(file: Path) -> int | None:
     try:
-        most, taken = limit.read_text(encoding="ascii").strip(), int(used.read_text(encoding="ascii"))
-        lines = statistics.read_text(encoding="ascii").splitlines()
+        most = file.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
-    if not most.isdigit():
+    return int(most) if most.isdigit() else None
+
+
+def _left_in_group(group: MemoryGroup) -> int | None:
+    """Return what a control group has left; None where there is none, or no limit."""
+    most = _limit(group.limit)
+    if most is None:
+        return None
+    try:
+        taken = int(group.used.read_text(encoding="ascii"))
+        lines = group.statistics.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
         return None
     # Cached files count as used, and are given up for whoever needs memory.
     files = dict(line.split() for line in lines if line.count(" ") == 1)
     cached = int(files.get("inactive_file", files.get("total_inactive_file", 0)))
-    return max(int(most) - taken + cached, 0)
+    return max(most - taken + cached, 0)

@@ -13,7 +13,7 @@ from terrazzo.record import Record
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Execution", "MachineSettings", "configure", "settle_compiler"]
+__all__ = ["Execution", "MachineSettings", "configure", "execution_of", "precision_of", "settle_compiler"]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -74,13 +74,8 @@ def configure(settings: MachineSettings) -> Execution:
     """
     import torch
 
-    if settings.deterministic and settings.cudnn_benchmark:
-        raise ConfigError("machine.cudnn_benchmark: true needs machine.deterministic: false.")
-    cores = len(os.sched_getaffinity(0))
-    threads = cores if settings.threads == "auto" else settings.threads
-    workers = min(max(cores // 2, 1), 8) if settings.workers == "auto" else settings.workers
-    device = _device(settings)
-    torch.set_num_threads(threads)
+    execution = execution_of(settings)
+    torch.set_num_threads(execution.threads)
     torch.set_float32_matmul_precision(settings.matmul_precision)
     torch.backends.cudnn.benchmark = settings.cudnn_benchmark
     if settings.deterministic:
@@ -89,7 +84,22 @@ def configure(settings: MachineSettings) -> Execution:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # Not `use_deterministic_algorithms`: that loads the compiler, a second of which nothing may be used.
     torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
-    return Execution(device, _precision(settings, device), threads, workers)
+    return execution
+
+
+def execution_of(settings: MachineSettings) -> Execution:
+    """Return what the settings come to on this machine; nothing is set.
+
+    Raises:
+        ConfigError: The asked device or precision does not exist here, or settings contradict each other.
+    """
+    if settings.deterministic and settings.cudnn_benchmark:
+        raise ConfigError("machine.cudnn_benchmark: true needs machine.deterministic: false.")
+    cores = len(os.sched_getaffinity(0))
+    threads = cores if settings.threads == "auto" else settings.threads
+    workers = min(max(cores // 2, 1), 8) if settings.workers == "auto" else settings.workers
+    device = _device(settings)
+    return Execution(device, precision_of(settings, device), threads, workers)
 
 
 def settle_compiler() -> None:
@@ -111,9 +121,14 @@ def _device(settings: MachineSettings) -> Literal["cpu", "cuda", "mps"]:
     return settings.accelerator
 
 
-def _precision(
+def precision_of(
     settings: MachineSettings, device: Literal["cpu", "cuda", "mps"]
 ) -> Literal["float32", "bfloat16", "float16"]:
+    """Return the precision that the settings come to on a device.
+
+    Raises:
+        ConfigError: The device cannot compute in the asked precision.
+    """
     import torch
 
     if settings.precision != "auto":

@@ -14,6 +14,7 @@ from terrazzo.cli import areas, config
 from terrazzo.cli.calibrate import calibrate
 from terrazzo.cli.compare import compare
 from terrazzo.cli.demo import demo
+from terrazzo.cli.doctor import doctor
 from terrazzo.cli.ensemble import ensemble
 from terrazzo.cli.evaluate import evaluate
 from terrazzo.cli.group import Group
@@ -44,6 +45,7 @@ application = typer.Typer(
 )
 for command in (demo, init, verify, prepare, train, ensemble, calibrate, evaluate, compare, predict, profile, run):
     application.command()(command)
+application.command()(doctor)
 application.command("list")(list_names)
 application.add_typer(areas.application, name="areas")
 application.add_typer(config.application, name="config")

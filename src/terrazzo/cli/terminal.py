@@ -13,7 +13,7 @@ from rich.text import Text
 from terrazzo.logs import redact
 from terrazzo.progress import Event
 
-__all__ = ["Bars", "Lines", "View", "duration", "progress_view", "show_summary", "show_table"]
+__all__ = ["Bars", "Lines", "View", "duration", "output", "progress_view", "show_summary", "show_table"]
 
 
 @runtime_checkable
@@ -186,7 +186,7 @@ def progress_view(console: Console, *, shown: bool = True) -> View:
     return Lines(lambda line: console.print(redact(line), markup=False, soft_wrap=True))
 
 
-def _output() -> Console:
+def output() -> Console:
     """The console on standard output; wide where no terminal wraps it."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
@@ -230,7 +230,7 @@ def show_summary(command: str, content: Mapping[str, Any]) -> None:
 
     Matrices are left to `summary.json`.
     """
-    console = _output()
+    console = output()
     took = f" in {duration(float(content['seconds']))}" if isinstance(content.get("seconds"), float | int) else ""
     where = f": {content['folder']}" if content.get("folder") else ""
     console.print(f"{command} done{took}{where}", markup=False, soft_wrap=True, style="bold")
@@ -261,4 +261,4 @@ def show_table(rows: Sequence[Mapping[str, Any]], *, title: str = "", console: C
         table.add_column(_words(key), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(key))) for key in rows[0]))
-    (console or _output()).print(table)
+    (console or output()).print(table)
