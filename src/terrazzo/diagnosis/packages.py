@@ -5,10 +5,10 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from terrazzo import __version__
 from terrazzo.diagnosis.finding import Finding, Level
 
 __all__ = ["EXTRAS", "check_packages"]
