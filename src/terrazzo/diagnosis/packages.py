@@ -35,8 +35,8 @@ def check_packages() -> list[Finding]:
 
 
 def _program() -> Iterator[Finding]:
-    place = importlib.import_module("terrazzo").__path__[0]
-    yield Finding("terrazzo", Level.FINE, f"{__version__} in {place}", facts={"version": __version__, "folder": place})
+    place, own = str(Path(__file__).parents[1]), _version("terrazzo") or "not installed"
+    yield Finding("terrazzo", Level.FINE, f"{own} in {place}", facts={"version": own, "folder": place})
     bits = 64 if sys.maxsize > 2**32 else 32
     system = platform.platform()
     facts = {"version": platform.python_version(), "executable": sys.executable, "system": system, "bits": bits}
