@@ -8,26 +8,14 @@ import pytest
 import yaml
 
 from terrazzo.losses import LOSSES
-from terrazzo.models import ARCHITECTURES, build
+from terrazzo.models import ARCHITECTURES
 from terrazzo.models.smp import Name
-from terrazzo.record import load_plugin
-from terrazzo.testing import check_architecture
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 
 def _blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-
-
-def test_the_plugin_of_the_page_works(tmp_path, monkeypatch):
-    monkeypatch.setattr(ARCHITECTURES, "_entries", dict(ARCHITECTURES._entries))
-    (source,) = _blocks("python")
-    file = tmp_path / "my network ä.py"
-    file.write_text(source, encoding="utf-8")
-    load_plugin(file)
-    assert build("shallow", classes=3, channels=4).layers[0].out_channels == 4
-    check_architecture(ARCHITECTURES.create("shallow"), sizes=((8, 8), (5, 9), (1, 1)))
 
 
 @pytest.mark.parametrize(("key", "table"), [("model", ARCHITECTURES), ("loss", LOSSES)])
