@@ -26,6 +26,7 @@ from terrazzo.cli.profile import profile
 from terrazzo.cli.run import run
 from terrazzo.cli.train import train
 from terrazzo.cli.verify import verify
+from terrazzo.cli.view import view
 
 __all__ = ["application", "main"]
 
@@ -43,7 +44,21 @@ application = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, verify, prepare, train, ensemble, calibrate, evaluate, compare, predict, profile, run):
+for command in (
+    demo,
+    init,
+    verify,
+    prepare,
+    train,
+    ensemble,
+    calibrate,
+    evaluate,
+    compare,
+    predict,
+    view,
+    profile,
+    run,
+):
     application.command()(command)
 application.command()(doctor)
 application.command("list")(list_names)

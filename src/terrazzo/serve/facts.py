@@ -64,6 +64,8 @@ class SceneBrief(Record):
     """Folder below its root; empty at the top."""
     mapped: bool
     """Whether there is a map of it."""
+    job: str
+    """Id of the job that it is the result of; empty for others."""
 
 
 class ImageFacts(Record):
@@ -174,7 +176,7 @@ class SceneAreas(Record):
 
 def scene_brief(scene: ViewedScene) -> SceneBrief:
     """Return what the list says of a scene."""
-    return SceneBrief(id=scene.id, name=scene.name, group=scene.group, mapped=scene.map is not None)
+    return SceneBrief(id=scene.id, name=scene.name, group=scene.group, mapped=scene.map is not None, job=scene.job)
 
 
 def scene_facts(scene: ViewedScene, kept: KeptAnswers) -> SceneFacts:

@@ -43,7 +43,7 @@ class SceneLibrary:
     def __init__(self, roots: Sequence[Path] = (), *, anywhere: bool = False) -> None:
         self._lock = threading.Lock()
         self._scan = threading.Lock()
-        self._roots: dict[Path, str] = {root.resolve(): "" for root in roots}
+        self._roots: dict[Path, str | None] = dict.fromkeys((root.resolve() for root in roots), None)
         self._anywhere = anywhere
         self._single: dict[str, ViewedScene] = {}
         self._given: set[Path] = set()
@@ -52,10 +52,10 @@ class SceneLibrary:
         self._fresh_until = 0.0
 
     def add(self, folder: Path, *, name: str = "") -> None:
-        """Offer the scenes of a further folder, such as the results of a job.
+        """Offer the scenes of a further folder: the results of a job.
 
         Args:
-            folder: The folder.
+            folder: The folder, whose name is the job's.
             name: How its scenes are called; by their files' names if empty.
         """
         with self._lock:
@@ -140,7 +140,10 @@ class SceneLibrary:
                         looked_at[folder] = self._look(folder, root)
                         scenes = looked_at[folder].scenes
                         for scene in scenes:
-                            found.setdefault(scene.id, _called(scene, called, alone=len(scenes) == 1))
+                            found.setdefault(
+                                scene.id,
+                                scene if called is None else _called(scene, root, called, alone=len(scenes) == 1),
+                            )
             with self._lock:
                 self._folders = looked_at
                 self._found = found
@@ -161,7 +164,7 @@ class SceneLibrary:
         return _Folder(changed, looked, tuple(scenes_in(folder, group=group, allowed=self._allowed)))
 
 
-def _called(scene: ViewedScene, name: str, *, alone: bool) -> ViewedScene:
-    if not name:
-        return scene
-    return replace(scene, name=name if alone else f"{name}: {scene.name}")
+def _called(scene: ViewedScene, root: Path, name: str, *, alone: bool) -> ViewedScene:
+    """Return the scene of a job, called as its client called it."""
+    called = scene.name if not name else name if alone else f"{name}: {scene.name}"
+    return replace(scene, name=called, job=root.name)

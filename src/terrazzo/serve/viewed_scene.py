@@ -30,6 +30,7 @@ class ViewedScene:
         layers: Files of further layers by name.
         summary: What mapping it came to; empty where nothing is known.
         note: What the viewer's reader should know, such as that the image was not found.
+        job: The job that it is the result of; empty for others.
     """
 
     id: str
@@ -40,6 +41,7 @@ class ViewedScene:
     layers: Mapping[str, Path] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    job: str = ""
 
     @property
     def files(self) -> dict[str, Path]:
