@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK_COMMAND := uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: setup demo test lint bench lock
+.PHONY: setup demo test lint bench site lock
 
 setup: .venv/.ready
 
@@ -30,6 +30,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
+
+# Opens from disk (site/index.html); searching needs a server: python -m http.server -d site
+site: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: | .venv/bin/uv
 	$(BIN)/$(LOCK_COMMAND) --quiet --output-file requirements.lock

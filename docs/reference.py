@@ -1,7 +1,8 @@
 """Fills the pages of commands, settings and components from the program itself while the site is built.
 
 MkDocs calls `on_page_markdown` for each page (`hooks` in mkdocs.yml). A page holds `<!-- commands -->`,
-`<!-- settings -->` or `<!-- components -->` where the tables go, so that nothing there can be out of date.
+`<!-- settings -->` or `<!-- components -->` where the tables go, so that nothing there can be out of date. Lists that
+follow a paragraph at once are set apart, as other readers of Markdown do by themselves.
 """
 
 import importlib
@@ -20,19 +21,39 @@ from terrazzo.cli.listing import FAMILIES
 from terrazzo.config.run_config import RunConfig
 from terrazzo.record import Component, Record, Table, family
 
-__all__ = ["commands", "components", "on_page_markdown", "settings"]
+__all__ = ["commands", "components", "on_page_markdown", "set_apart", "settings"]
 
 _WORDS = {str: "text", bool: "true or false", int: "whole number", float: "number", Any: "any value"}
 _TYPE = r"(?<=[A-Z]) <(list\[str\]|path|str)>$"
+_ITEM = re.compile(r"([-*]|\d+\.) ")
 _LISTS = (tuple, list, set, frozenset)
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Put the tables of a page where its marks are."""
+    markdown = set_apart(markdown)
     for mark, write in _WRITERS.items():
         if f"<!-- {mark} -->" in markdown:
             markdown = markdown.replace(f"<!-- {mark} -->", write())
     return markdown
+
+
+def set_apart(markdown: str) -> str:
+    """Put an empty line before each list that follows a line of text; code is left alone.
+
+    >>> set_apart("text\\n- one\\n- two")
+    'text\\n\\n- one\\n- two'
+    """
+    lines: list[str] = []
+    fenced = False
+    for line in markdown.split("\n"):
+        before = lines[-1] if lines else ""
+        if _ITEM.match(line) and not fenced and before.strip() and not _ITEM.match(before) and before[0] not in " |":
+            lines.append("")
+        if line.startswith("```"):
+            fenced = not fenced
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def commands() -> str:
@@ -162,7 +183,9 @@ def _default(field: FieldInfo) -> str:
         return _code({True: "true", False: "false", None: "null"}[value])
     if isinstance(value, tuple | list):
         return _code(f"[{', '.join(str(getattr(one, 'name', one)) for one in value)}]")
-    return _code(str(value)) if value != {} else _code("{}")
+    if isinstance(value, Mapping):
+        return _code("{" + ", ".join(f"{key}: {one}" for key, one in value.items()) + "}")
+    return _code(str(value))
 
 
 def _sentence(field: FieldInfo) -> str:
