@@ -24,6 +24,7 @@ from terrazzo.cli.predict import predict
 from terrazzo.cli.prepare import prepare
 from terrazzo.cli.profile import profile
 from terrazzo.cli.run import run
+from terrazzo.cli.sweep import sweep
 from terrazzo.cli.train import train
 from terrazzo.cli.verify import verify
 from terrazzo.cli.view import view
@@ -58,6 +59,7 @@ for command in (
     view,
     profile,
     run,
+    sweep,
 ):
     application.command()(command)
 application.command()(doctor)

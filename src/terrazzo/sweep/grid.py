@@ -131,17 +131,18 @@ class Space(Record):
             }
 
 
-def read_space(arguments: Sequence[str], *, folds: Callable[[Sequence[str]], int]) -> Space:
+def read_space(arguments: Sequence[str], *, folds: Callable[[Sequence[str]], Sequence[int]]) -> Space:
     """Read the arguments after the configuration.
 
     Args:
         arguments: KEY=VALUES each.
-        folds: Says how many folds the configuration has, given overrides that load it; asked for `data.fold=all`.
+        folds: Says which folds the configuration has, given overrides that load it; asked for `data.fold=all`.
 
     Raises:
         ConfigError: Every mistake at once.
 
-    >>> space = read_space(["seed=1:3", "train.epochs=2", "model:loss=trm:steps,hardnet70:ce"], folds=len)
+    >>> given = ["seed=1:3", "train.epochs=2", "model:loss=trm:steps,hardnet70:ce"]
+    >>> space = read_space(given, folds=lambda overrides: range(5))
     >>> space.size, space.overrides(next(space.grid()))
     (6, ['seed=1', 'train.epochs=2', 'model="trm"', 'loss="steps"'])
     """
@@ -158,8 +159,8 @@ def read_space(arguments: Sequence[str], *, folds: Callable[[Sequence[str]], int
     waiting = [number for number, one in enumerate(read) if _is_every_fold(one.text)]
     if waiting:
         first = next(space.corners())
-        count = folds([*(text for text in space.overrides(first) if not _is_every_fold(text)), f"{FOLD}=0"])
-        axis = Axis(keys=(FOLD,), choices=tuple((fold,) for fold in range(count)))
+        known = folds([*(text for text in space.overrides(first) if not _is_every_fold(text)), f"{FOLD}=0"])
+        axis = Axis(keys=(FOLD,), choices=tuple((fold,) for fold in known))
         read[waiting[0]] = Assignment(text=read[waiting[0]].text, axis=axis)
         space = Space(assignments=tuple(read))
     return space
