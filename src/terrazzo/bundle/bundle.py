@@ -25,6 +25,8 @@ from terrazzo.bundle.contract import (
     require_fitting_calibration,
 )
 from terrazzo.bundle.file import bundle_file, read_contract, read_weights, require_finite
+from terrazzo.bundle.onnx_contract import GraphContract, contract_beside
+from terrazzo.bundle.onnx_file import is_graph, read_graph
 from terrazzo.calibration.record import Calibration
 from terrazzo.data.augment.geometry import Resize
 from terrazzo.data.classes import Classes
@@ -34,6 +36,7 @@ from terrazzo.errors import BundleError, ConfigError, ModelError
 from terrazzo.geo.bands import Bands
 from terrazzo.models.architecture import ARCHITECTURES, Architecture, Network
 from terrazzo.models.external import load_own_state, own_state
+from terrazzo.models.onnx_graph import OnnxGraph
 from terrazzo.storage import atomic_path
 
 __all__ = ["Bundle", "architecture_of"]
@@ -49,6 +52,8 @@ ANSWER_FIELDS = (
     "backbone",
 )
 """Fields of the contract that decide the answers."""
+GRAPH_NAME = "onnx"
+"""Name of the architecture that is a graph."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ class Bundle:
             BundleError: A field holds what JSON cannot (a NaN in the training summary), or a weight is not finite.
             StorageError: The file cannot be written.
         """
+        if is_graph(path):
+            raise BundleError(f"{path} must end in .safetensors; an ONNX file is written by `terrazzo export`.")
         require_finite(self.weights, path)
         contract = {**self._dump(), "fingerprint": self.fingerprint}
         # Copies: safetensors refuses tensors that share memory, and tied weights do.
@@ -166,7 +173,7 @@ class Bundle:
         """Read a bundle and check every field and weight.
 
         Args:
-            path: The file, or a run folder, which stands for its best bundle.
+            path: The file, an ONNX file, or a run folder, which stands for its best bundle.
             backbone: Weights file or folder of the frozen backbone, where the bundle needs one.
 
         Raises:
@@ -174,6 +181,9 @@ class Bundle:
                 network; or the backbone is missing or another.
         """
         file = bundle_file(Path(path))
+        if is_graph(file):
+            _refuse_backbone(file, backbone)
+            return _of_graph(file)
         contract = read_contract(file)
         architecture = architecture_of(contract.architecture, file)
         _check_backbone(contract.backbone, backbone, file)
@@ -196,6 +206,35 @@ class Bundle:
             )
         return bundle
 
+    @classmethod
+    def of_graph(cls, graph: bytes, weights: Mapping[str, torch.Tensor], contract: GraphContract) -> "Bundle":
+        """Return a network that is an ONNX graph as a bundle.
+
+        Args:
+            graph: The model without metadata and weights, serialised.
+            weights: What it leaves open.
+            contract: What it was trained for.
+
+        Raises:
+            BundleError: Parts contradict each other.
+        """
+        exported_from = {"exported_from": contract.source} if contract.source else {}
+        return cls(
+            architecture=OnnxGraph.of(graph, contract.interface),
+            bands=contract.bands,
+            classes=contract.classes,
+            normalisation=contract.normalisation,
+            patch_size=contract.patch_size,
+            resolution_m=contract.resolution_m,
+            weights=weights,
+            training={**contract.training, **exported_from},
+            versions=contract.versions,
+            licence=contract.licence,
+            resize=contract.resize,
+            distribution=contract.distribution,
+            calibration=contract.calibration,
+        )
+
     @staticmethod
     def backbone_of(path: str | Path) -> FrozenBackbone | None:
         """Return what a bundle leans on, read from its header alone; None where the file is enough.
@@ -206,7 +245,8 @@ class Bundle:
         Raises:
             BundleError: The file is missing, damaged, foreign, or of another format.
         """
-        return read_contract(bundle_file(Path(path))).backbone
+        file = bundle_file(Path(path))
+        return None if is_graph(file) else read_contract(file).backbone
 
     def _dump(self) -> dict[str, Any]:
         """Return the contract as plain data."""
@@ -247,6 +287,8 @@ def architecture_of(settings: Mapping[str, Any], file: Path) -> Architecture:
         BundleError: The name is unknown here, or the settings are wrong.
     """
     name = settings.get("name")
+    if name == GRAPH_NAME:
+        return _graph_of(settings, file)
     if not isinstance(name, str) or name not in ARCHITECTURES:
         raise BundleError(
             f"{file} needs the architecture {name!r}, which is unknown here; known: {', '.join(ARCHITECTURES)}. "
@@ -291,7 +333,38 @@ def _check_backbone(needed: FrozenBackbone | None, given: Path | None, file: Pat
             f"{file} needs the frozen backbone {needed.identifier}, revision {needed.revision}; name its weights "
             "(--backbone PATH)."
         )
-    if needed is None and given is not None:
-        raise BundleError(f"{file} holds all its weights and takes no backbone; leave {given} out.")
+    if needed is None:
+        _refuse_backbone(file, given)
     if needed is not None and given is not None:
         needed.check(given)
+
+
+def _refuse_backbone(file: Path, given: Path | None) -> None:
+    if given is not None:
+        raise BundleError(f"{file} holds all its weights and takes no backbone; leave {given} out.")
+
+
+def _graph_of(settings: Mapping[str, Any], file: Path) -> OnnxGraph:
+    """Return the graph that a bundle holds instead of settings; no table names it, since nobody can train it."""
+    try:
+        return OnnxGraph.model_validate(dict(settings))
+    except ValidationError as error:
+        raise BundleError(f"{file}: its ONNX graph is wrong: {error}") from error
+
+
+def _of_graph(file: Path) -> Bundle:
+    """Return an ONNX file as a bundle.
+
+    Raises:
+        BundleError: The file is damaged, without a contract, changed since its export, or does not fit its contract.
+    """
+    found = read_graph(file)
+    require_finite(found.weights, file)
+    bundle = Bundle.of_graph(found.graph, found.weights, found.contract)
+    if not found.beside and bundle.fingerprint != found.contract.fingerprint:
+        raise BundleError(
+            f"{file} is damaged, or was changed since its export: its content does not give the fingerprint that it "
+            f"states. Copy or export it again; where it was changed on purpose, put its contract beside it as "
+            f"{contract_beside(file).name} (see docs/export.md)."
+        )
+    return bundle

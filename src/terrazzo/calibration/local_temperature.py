@@ -22,7 +22,7 @@ from torch.nn.functional import conv2d
 
 from terrazzo.record import Record
 
-__all__ = ["BRANCHES", "LEAST", "SIDE", "LocalTemperature", "LocalWeights", "around", "mixed"]
+__all__ = ["BRANCHES", "LEAST", "SIDE", "SPACING", "LocalTemperature", "LocalWeights", "around", "mixed", "reflected"]
 
 SIDE = 5
 """Side of every kernel."""
@@ -164,10 +164,11 @@ def around(positions: Int64[torch.Tensor, " pixel"], length: int) -> Int64[torch
     [[4, 2, 0, 2, 4], [1, 1, 3, 5, 7]]
     """
     offsets = torch.arange(-_REACH, _REACH + 1, SPACING, device=positions.device)
-    return _reflected(positions[:, None] + offsets, length)
+    return reflected(positions[:, None] + offsets, length)
 
 
-def _reflected(positions: Int64[torch.Tensor, "..."], length: int) -> Int64[torch.Tensor, "..."]:
+def reflected(positions: Int64[torch.Tensor, "..."], length: int) -> Int64[torch.Tensor, "..."]:
+    """Return which pixels stand at positions along one axis that may lie beyond its ends."""
     before_end = positions.abs().clamp_max(length - 1)
     after_end = (2 * (length - 1) - positions).clamp_min(0)
     return torch.where(positions < length, before_end, after_end)
@@ -178,7 +179,7 @@ def _of_window(
 ) -> Float32[torch.Tensor, "y x"]:
     height, width = logits.shape[-2:]
     rows, columns = (
-        _reflected(torch.arange(-_REACH, length + _REACH, device=logits.device), length) for length in (height, width)
+        reflected(torch.arange(-_REACH, length + _REACH, device=logits.device), length) for length in (height, width)
     )
     answers, from_image = (
         conv2d(values.contiguous()[:, rows][:, :, columns][None], kernels, bias, dilation=SPACING)[0]

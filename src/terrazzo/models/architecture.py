@@ -141,6 +141,11 @@ class Architecture(Component):
         """When a network that answers in steps is done with a tile; None where it answers once."""
         return None
 
+    @property
+    def own_arithmetic(self) -> bool:
+        """Whether the network itself says in which type it computes, so that no precision can be chosen for it."""
+        return False
+
     def feature_key(self) -> Mapping[str, object] | None:
         """Return all that decides the frozen features of an image, as plain data, where they can be cached.
 

@@ -40,6 +40,9 @@ def require_maps_of(
     Raises:
         ModelError: Their shapes are not those that the backbone answers to such images.
     """
+    if torch.compiler.is_exporting():
+        # Sizes are no numbers yet; the maps were computed in the same breath.
+        return
     pairs = zip(layout.channels, layout.strides, strict=True)
     wanted = [(batch, count, height // stride, width // stride) for count, stride in pairs]
     found = [tuple(one.shape) for one in features]

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch.nn import functional
 
 from terrazzo.models.output import Auxiliary, DeepSupervision, Disagreement, Output, Queries
-from terrazzo.models.padding import crop
+from terrazzo.models.padding import covering, crop
 
 __all__ = ["cropped", "enlarged"]
 
@@ -39,7 +39,7 @@ def cropped(output: Output, *, height: int, width: int) -> Output:
 
 def _cut(record: Auxiliary, height: int, width: int) -> Auxiliary:
     def cells(coarse: torch.Tensor, stride: int) -> torch.Tensor:
-        return crop(coarse, height=-(-height // stride), width=-(-width // stride))
+        return crop(coarse, height=covering(height, stride), width=covering(width, stride))
 
     if isinstance(record, Queries):
         return replace(record, masks=tuple(cells(one, record.stride) for one in record.masks))

@@ -275,7 +275,7 @@ def test_skipped_steps_are_counted_cell_by_cell():
         assert not network.skipped_steps(state).any()
         state = network.freeze(network.step(state), 0.0)
         state = network.step(state)
-        expected = early.to(torch.int16) + 1
+        expected = early.to(torch.int32) + 1
         pixels = expected.repeat_interleave(4, 1).repeat_interleave(4, 2)[:, :17, :22]
         assert torch.equal(network.skipped_steps(state), pixels)
         assert set(pixels.flatten().tolist()) == {1, 2}

@@ -90,12 +90,14 @@ class DinoV3VitNetwork(DinoV3Network):
         norm = self.model.get_submodule("norm")
         hidden: torch.Tensor = self.model.get_submodule("embeddings")(pixels)
         positions = self.model.get_submodule("rope_embeddings")(pixels)
+        # Counted from the front: how many cells there are is no number yet where the network is exported.
+        first = 1 + int(cast("Any", self.model).config.num_register_tokens)
         maps: list[torch.Tensor] = []
         for number, block in enumerate(self.blocks()[: self.taps[-1] + 1]):
             hidden = self._run(block, hidden, position_embeddings=positions)
             if number in self.taps:
-                cells: torch.Tensor = norm(hidden[:, -rows * columns :])
-                maps.append(cells.reshape(len(cells), rows, columns, -1).permute(0, 3, 1, 2))
+                cells: torch.Tensor = norm(hidden[:, first:])
+                maps.append(cells.reshape(cells.shape[0], rows, columns, cells.shape[-1]).permute(0, 3, 1, 2))
         return tuple(maps)
 
 

@@ -103,7 +103,7 @@ class MaskFormerNetwork(HeadNetwork):
         rows, columns = memory.shape[-2:]
         places = sine_positions(rows, columns, memory.shape[1], device=memory.device).to(memory.dtype)
         memory = memory.flatten(2).transpose(1, 2)
-        seats = self.queries.weight.expand(len(image), -1, -1).to(memory.dtype)
+        seats = self.queries.weight.expand(image.shape[0], -1, -1).to(memory.dtype)
         tokens, answers = torch.zeros_like(seats), []
         for index, layer in enumerate(self.layers):
             if self.again and torch.is_grad_enabled():

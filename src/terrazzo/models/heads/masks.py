@@ -118,7 +118,7 @@ def semantic_logits(
 
     with torch.autocast(masks.device.type, enabled=False):
         weights = classes.float().softmax(dim=-1)[..., :count]
-        scores = weights.new_full((len(masks), count, height, width), FLOOR)
+        scores = weights.new_full((masks.shape[0], count, height, width), FLOOR)
         # Most losses read queries, not logits: what these would need backwards is computed again, not kept.
         again = torch.is_grad_enabled() and not torch.compiler.is_exporting()
         for begin in range(0, masks.shape[1], AT_ONCE):

@@ -18,7 +18,7 @@ from terrazzo.models.heads.plain_blocks import Block, Lateral, ScaleBlock
 from terrazzo.models.heads.positions import rotation
 from terrazzo.models.normalisation_layers import allow_single_values
 from terrazzo.models.output import Output, Queries
-from terrazzo.models.padding import crop
+from terrazzo.models.padding import covering, crop
 
 __all__ = ["PlainMaskTransformer", "PlainMaskTransformerNetwork"]
 
@@ -108,16 +108,16 @@ class PlainMaskTransformerNetwork(HeadNetwork):
     ) -> Output:
         """Answer logits at the size of the image, and what the queries say, last first."""
         height, width = image.shape[-2:]
-        rows, columns = -(-height // CELL), -(-width // CELL)
+        rows, columns = covering(height, CELL), covering(width, CELL)
         cells = sum(
             (lateral(one.to(image.dtype), rows, columns) for lateral, one in zip(self.laterals, features, strict=True)),
             start=torch.zeros((), dtype=image.dtype, device=image.device),
         )
-        queries = self.queries.weight.expand(len(image), -1, -1).to(cells.dtype)
+        queries = self.queries.weight.expand(image.shape[0], -1, -1).to(cells.dtype)
         tokens = torch.cat((queries, cells.flatten(2).transpose(1, 2)), dim=1)
         angles = rotation(rows, columns, tokens.shape[-1] // self.heads, device=tokens.device)
         count = queries.shape[1]
-        masked = self.annealing.draw(len(image), count)
+        masked = self.annealing.draw(image.shape[0], count)
         every_layer = self.training or self.every_layer
         answers: list[Answer] = []
         for index, (block, masks) in enumerate(zip(self.blocks, self.annealing.masks_some(), strict=True)):
@@ -129,7 +129,7 @@ class PlainMaskTransformerNetwork(HeadNetwork):
             tokens = self._run(block, tokens, allowed, angles)
         answers.append(self._run(self._answer, tokens, rows, columns))
         kept = answers if every_layer else answers[-1:]
-        fine = [crop(one, height=-(-height // STRIDE), width=-(-width // STRIDE)) for _, one in reversed(kept)]
+        fine = [crop(one, height=covering(height, STRIDE), width=covering(width, STRIDE)) for _, one in reversed(kept)]
         classes = tuple(one for one, _ in reversed(kept))
         logits = semantic_logits(classes[0], fine[0], count=self.classes, stride=STRIDE, height=height, width=width)
         return Output(logits, (Queries(classes, tuple(fine), STRIDE),))
@@ -143,7 +143,7 @@ class PlainMaskTransformerNetwork(HeadNetwork):
     def _answer(self, tokens: Float[torch.Tensor, "batch token channel"], rows: int, columns: int) -> Answer:
         count = self.queries.num_embeddings
         normed = self.norm(tokens)
-        cells = normed[:, count:].transpose(1, 2).reshape(len(tokens), -1, rows, columns)
+        cells = normed[:, count:].transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
         answer: Answer = self.answer(normed[:, :count], self.enlargement(cells))
         return answer
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from terrazzo.errors import ModelError
 from terrazzo.models.backbones.backbone import FeatureLayout
-from terrazzo.models.padding import crop
+from terrazzo.models.padding import covering, crop
 
 __all__ = ["STRIDES", "Pyramid", "chosen_maps"]
 
@@ -91,7 +91,8 @@ class Pyramid(torch.nn.Module):
         levels = []
         for level, index, stride in zip(self.levels, self.maps, STRIDES, strict=True):
             found = level(features[index].to(image.dtype))
-            levels.append(crop(found, height=-(-image.shape[-2] // stride), width=-(-image.shape[-1] // stride)))
+            height, width = (covering(size, stride) for size in image.shape[-2:])
+            levels.append(crop(found, height=height, width=width))
         return levels
 
 

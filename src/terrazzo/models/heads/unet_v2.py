@@ -16,7 +16,7 @@ from terrazzo.models.heads.pyramid import STRIDES, Pyramid
 from terrazzo.models.maps import enlarged
 from terrazzo.models.normalisation_layers import allow_single_values
 from terrazzo.models.output import DeepSupervision, Output
-from terrazzo.models.padding import crop
+from terrazzo.models.padding import covering, crop
 
 __all__ = ["UNetV2", "UNetV2Network"]
 
@@ -100,7 +100,7 @@ class UNetV2Network(HeadNetwork):
         pairs = zip(self.norms, self.prior(image), self.pyramid(image, features), strict=True)
         projected = self.projection([norm(detail + meaning) for norm, detail, meaning in pairs])
         maps = [
-            crop(one, height=-(-height // stride), width=-(-width // stride))
+            crop(one, height=covering(height, stride), width=covering(width, stride))
             for one, stride in zip(projected, self.strides, strict=True)
         ]
         stages = self.decoder(maps)

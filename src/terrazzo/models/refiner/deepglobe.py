@@ -63,8 +63,8 @@ class TrmDeepglobeNetwork(RefinerNetwork):
         """Encode the image; all classes begin equally likely."""
         features = self.encoder(image)
         height, width = image.shape[-2:]
-        logits = torch.zeros((len(image), self.classes, height, width), device=image.device)
-        change = torch.zeros((len(image), height, width), device=image.device)
+        logits = torch.zeros((image.shape[0], self.classes, height, width), device=image.device)
+        change = torch.zeros((image.shape[0], height, width), device=image.device)
         return RefinerState((), (features, torch.zeros_like(features)), logits, change, None, height, width)
 
     def refined(

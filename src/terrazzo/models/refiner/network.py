@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int16, Int64, Shaped
+from jaxtyping import Bool, Float, Int32, Int64, Shaped
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -41,7 +41,7 @@ class RefinerState:
     frozen: Bool[torch.Tensor, "batch y x"] | None
     height: int
     width: int
-    skipped: Int16[torch.Tensor, "batch y x"] | None = None
+    skipped: Int32[torch.Tensor, "batch y x"] | None = None
 
 
 class RefinerNetwork(Network):
@@ -131,7 +131,7 @@ class RefinerNetwork(Network):
         Where cells settle one by one it is the smallest of those that have not settled.
         """
         if self.halting is None:
-            return state.logits.new_zeros(len(state.logits))
+            return state.logits.new_zeros(state.logits.shape[0])
         probability = self.halting_logits(state).sigmoid()
         if not self._per_cell:
             return probability
@@ -154,9 +154,9 @@ class RefinerNetwork(Network):
         settled = self.halting_logits(state).sigmoid() >= limit
         if state.frozen is not None:
             return replace(state, frozen=state.frozen | settled)
-        return replace(state, frozen=settled, skipped=torch.zeros_like(settled, dtype=torch.int16))
+        return replace(state, frozen=settled, skipped=torch.zeros_like(settled, dtype=torch.int32))
 
-    def skipped_steps(self, state: RefinerState) -> Int16[torch.Tensor, "batch y x"] | None:
+    def skipped_steps(self, state: RefinerState) -> Int32[torch.Tensor, "batch y x"] | None:
         """Return, at the size of the input, the steps that each pixel's cell was frozen in; None where none settles."""
         if state.skipped is None:
             return None
@@ -182,7 +182,7 @@ class RefinerNetwork(Network):
         frozen, skipped = None, None
         if any(state.frozen is not None for state in states):
             frozen = torch.cat([_marks(state, state.frozen, torch.bool) for state in states])
-            skipped = torch.cat([_marks(state, state.skipped, torch.int16) for state in states])
+            skipped = torch.cat([_marks(state, state.skipped, torch.int32) for state in states])
         return replace(
             first,
             given=_each_joined([state.given for state in states]),

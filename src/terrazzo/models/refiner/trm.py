@@ -15,7 +15,7 @@ from terrazzo.models.backbones.stem import Stem
 from terrazzo.models.cached_maps import frozen_maps, require_maps_of
 from terrazzo.models.channel_norm import NormKind
 from terrazzo.models.output import Output
-from terrazzo.models.padding import crop, pad, padded
+from terrazzo.models.padding import covering, crop, pad, padded
 from terrazzo.models.refiner.heads import CellHead, TileHead
 from terrazzo.models.refiner.network import RefinerNetwork, RefinerState
 from terrazzo.models.refiner.projection import STRIDE, Projection
@@ -138,11 +138,11 @@ class TrmNetwork(RefinerNetwork):
         rows, columns = (padded(size, multiple=self.multiple) // STRIDE for size in (height, width))
         features = self.project(maps, rows, columns)
         # What padding added is cut off here, so that no later mean or neighbour sees it.
-        features = crop(features, height=-(-height // STRIDE), width=-(-width // STRIDE))
+        features = crop(features, height=covering(height, STRIDE), width=covering(width, STRIDE))
         latent, answer = (
             vector.to(features.dtype).expand_as(features) for vector in (self.start_latent, self.start_answer)
         )
-        cells = (len(image), *features.shape[-2:])
+        cells = (image.shape[0], *features.shape[-2:])
         logits = torch.zeros((cells[0], self.classes, *cells[1:]), device=image.device)
         change = torch.zeros(cells, device=image.device)
         return RefinerState((features,), (latent, answer), logits, change, None, height, width)
@@ -224,5 +224,5 @@ class FrozenTrmNetwork(TrmNetwork):
             ModelError: The maps are not of this image or this backbone.
         """
         height, width = (padded(size, multiple=self.multiple) for size in image.shape[-2:])
-        require_maps_of(self.backbone.layout, features, batch=len(image), height=height, width=width)
+        require_maps_of(self.backbone.layout, features, batch=image.shape[0], height=height, width=width)
         return self.run(self.start_from(image, tuple(one.to(image.dtype) for one in features)))
