@@ -21,6 +21,8 @@ def split_outside(text: str, sign: str) -> list[str]:
         if quote:
             if letter == "\\" and quote == '"':
                 position += 1
+            elif letter == quote and text[position + 1 : position + 2] == "'" == quote:
+                position += 1
             elif letter == quote:
                 quote = ""
         elif letter in "\"'" and fresh:
