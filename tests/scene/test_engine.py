@@ -25,7 +25,7 @@ from terrazzo.scene.windows import Axis
 Make = Callable[..., Bundle]
 Scene = Callable[..., Path]
 
-BESIDE = {"a map.tif", "a map.tif.aux.xml", "a map.stac.json", "a map_quicklook.png"}
+BESIDE = {".a map.tif.receipt.json", "a map.tif", "a map.tif.aux.xml", "a map.stac.json", "a map_quicklook.png"}
 """All that lies in a map's folder once it is there."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -12,6 +12,7 @@ from terrazzo.errors import LockedError
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Event
 from terrazzo.scene import Mapped, PredictSettings, map_scene
+from terrazzo.scene.receipt import receipt_path
 from terrazzo.storage import locked
 
 Make = Callable[..., Bundle]
@@ -61,7 +62,8 @@ def test_goes_on_to_the_same_bytes(job: Callable[..., Mapped], tmp_path: Path) -
     assert mapped.summary.busy_share is not None
     assert 0 < mapped.summary.busy_share < 1
     assert content(stopped) == content(whole)
-    assert [entry.name for entry in stopped.parent.iterdir() if entry.name.startswith(".")] == []
+    hidden = [entry.name for entry in stopped.parent.iterdir() if entry.name.startswith(".")]
+    assert hidden == [receipt_path(stopped).name]
 
 
 def test_what_was_asked_otherwise_is_not_taken(job: Callable[..., Mapped], make_bundle: Make, tmp_path: Path) -> None:

@@ -85,6 +85,9 @@ def predict(
             metavar="N", min=0, help="Blocks that may stay unreadable and become nodata (predict.max_errors)."
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Map finished scenes anew (predict.force); they are kept otherwise.")
+    ] = False,
     polygons: Annotated[
         Polygons | None, typer.Option(help="Also write the map's areas as polygons (predict.polygons).")
     ] = None,
@@ -114,6 +117,7 @@ def predict(
             "layers": None if layers is None else [name for name in layers.split(",") if name],
             "mosaic": None if mosaic is None else mosaic.value,
             "max_errors": max_errors,
+            "force": force or None,
             "polygons": None if polygons is None else {**kept, "format": polygons.value},
         }
         _add(given["predict"], options)

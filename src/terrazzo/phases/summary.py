@@ -405,7 +405,7 @@ class PredictSummary(Summary):
                 "valid": f"{100 * one.valid_share:.0f} %",
                 "windows": one.windows - one.skipped_windows,
                 "beside it": ", ".join(one.layers),
-                "resumed": f"{one.resumed_strips} of {one.strips} strips" if one.resumed_strips else "",
+                "resumed": _resumed(one),
                 "unreadable": len(one.unreadable) or "",
                 "time": f"{one.seconds:.1f} s",
             }
@@ -416,6 +416,13 @@ class PredictSummary(Summary):
         return {"folder": str(self.folder), "seconds": self.seconds, "maps": shown} | (
             {"warnings": warnings} if warnings else {}
         )
+
+
+def _resumed(scene: SceneSummary) -> str:
+    """Return what an earlier start had done."""
+    if scene.kept:
+        return "finished before, kept"
+    return f"{scene.resumed_strips} of {scene.strips} strips" if scene.resumed_strips else ""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ __all__ = ["class_layer", "input_fingerprint", "layer_path", "product_layer", "p
 WITHOUT_MARK = frozenset(
     {
         "enable", "inputs", "out", "backbone", "memory_gib", "workers", "executor", "retries", "max_errors",
-        "quick_look", "stac", "polygons", "report",
+        "quick_look", "stac", "polygons", "report", "force",
     }
 )  # fmt: skip
 """Settings that leave no mark in a map's file: where it goes, who computes it, and what lies beside it."""

@@ -21,6 +21,7 @@ WITHOUT_TRACE = frozenset(
     {
         "enable", "inputs", "out", "backbone", "drift", "largest_drift", "memory_gib", "workers", "executor", "retries",
         "max_errors", "values", "compression", "overviews", "quick_look", "stac", "polygons", "report",
+        "force",
     }
 )  # fmt: skip
 """Settings that leave no trace in a strip: where maps go, who computes, and what is made of finished strips."""

@@ -9,13 +9,14 @@ from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError
 from terrazzo.machine import MachineSettings, configure
 from terrazzo.progress import Listener, silent
-from terrazzo.scene.engine import Mapped, map_scene
+from terrazzo.scene.engine import map_scene
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.inputs.addresses import is_address
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.georeference import scene_georeference
 from terrazzo.scene.inputs.listing import find_entries
 from terrazzo.scene.layers import layer_path
+from terrazzo.scene.mapped import Mapped
 from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.workforce.stopping import stop_on_signals

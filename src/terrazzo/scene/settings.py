@@ -128,6 +128,8 @@ class PredictSettings(Record):
     """Also write the map's areas as polygons."""
     report: bool = True
     """Whether a page of the map's quality lies beside it, `NAME_report.html`."""
+    force: bool = False
+    """Map anew what is finished; otherwise a whole map of the same model, settings and pixels is kept."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "PredictSettings":

@@ -31,6 +31,7 @@ class SceneSummary:
         stage_seconds: Wall time of each stage: probe, check, compute, write and so on.
         busy_share: Share of the computing time in which the device worked, 0..1; None where nothing was computed.
         warnings: What the reader of the map should know.
+        kept: Whether an earlier start had finished this very map, and nothing was computed.
     """
 
     scene: str
@@ -51,6 +52,7 @@ class SceneSummary:
     stage_seconds: dict[str, float]
     busy_share: float | None
     warnings: tuple[str, ...]
+    kept: bool = False
 
     @property
     def pixels(self) -> int:

@@ -1,7 +1,7 @@
 """What an earlier start has finished, looked at with the scene's pixels as they are now."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
@@ -13,7 +13,7 @@ from terrazzo.scene.reader import RowSource, hash_strip
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.work import strip_key
 
-__all__ = ["check_strips"]
+__all__ = ["check_strips", "strips_of_the_same_pixels"]
 
 # Each holds one row of windows over the scene's whole width.
 _MOST_READERS = 4
@@ -42,8 +42,36 @@ def check_strips(
     Returns:
         Their numbers, in order.
     """
-    recorded = [strip for strip in plan.strips if strip.number in journal.records]
-    readers = min(len(os.sched_getaffinity(0)), _MOST_READERS, len(recorded))
+    keys = {number: record.key for number, record in journal.records.items()}
+    return strips_of_the_same_pixels(
+        keys, plan, open_source, header, checked=checked, whole=lambda number: journal.is_whole(journal.records[number])
+    )
+
+
+def strips_of_the_same_pixels(
+    keys: Mapping[int, str],
+    plan: ScenePlan,
+    open_source: Callable[[], AbstractContextManager[RowSource]],
+    header: Header,
+    *,
+    checked: Callable[[int], None],
+    whole: Callable[[int], bool] = lambda _strip: True,
+) -> tuple[int, ...]:
+    """Return the strips whose key is what the scene's pixels give now.
+
+    Args:
+        keys: Key of each strip that was computed.
+        plan: How the scene is cut now.
+        open_source: Opens the scene's pixels; called once a thread.
+        header: What was asked and decided.
+        checked: Hears the number of each strip that was looked at, in a thread.
+        whole: Whether what was computed of a strip is still there; asked first, in a thread.
+
+    Returns:
+        Their numbers, in order.
+    """
+    known = [strip for strip in plan.strips if strip.number in keys]
+    readers = min(len(os.sched_getaffinity(0)), _MOST_READERS, len(known))
     if not readers:
         return ()
 
@@ -51,25 +79,22 @@ def check_strips(
         found = []
         with open_source() as source:
             for strip in part:
-                if _is_finished(journal, plan, source, header, strip):
+                if whole(strip.number) and _key(plan, source, header, strip) == keys[strip.number]:
                     found.append(strip.number)
                 checked(strip.number)
         return found
 
     with ThreadPoolExecutor(readers, thread_name_prefix="terrazzo-check") as pool:
-        return tuple(sorted(number for found in pool.map(look, _parts(recorded, readers)) for number in found))
+        return tuple(sorted(number for found in pool.map(look, _parts(known, readers)) for number in found))
 
 
-def _is_finished(journal: Journal, plan: ScenePlan, source: RowSource, header: Header, strip: Strip) -> bool:
-    record = journal.records[strip.number]
-    if not journal.is_whole(record):
-        return False
+def _key(plan: ScenePlan, source: RowSource, header: Header, strip: Strip) -> str | None:
+    """Return the key that a strip's pixels give now; None where they cannot be read."""
     try:
-        pixels_hash = hash_strip(plan, source, strip)
+        return strip_key(header.key, strip.number, hash_strip(plan, source, strip))
     except DataError:
-        # What cannot be read now is said when it is computed again, with all that belongs to it.
-        return False
-    return record.key == strip_key(header.key, strip.number, pixels_hash)
+        # That is said when it is computed again, with all that belongs to it.
+        return None
 
 
 def _parts(strips: Sequence[Strip], number: int) -> Iterator[Sequence[Strip]]:
