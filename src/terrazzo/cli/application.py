@@ -13,6 +13,7 @@ from terrazzo import __version__
 from terrazzo.cli import areas, config
 from terrazzo.cli.calibrate import calibrate
 from terrazzo.cli.compare import compare
+from terrazzo.cli.completion import completion
 from terrazzo.cli.demo import demo
 from terrazzo.cli.doctor import doctor
 from terrazzo.cli.ensemble import ensemble
@@ -24,6 +25,7 @@ from terrazzo.cli.predict import predict
 from terrazzo.cli.prepare import prepare
 from terrazzo.cli.profile import profile
 from terrazzo.cli.run import run
+from terrazzo.cli.serve import serve
 from terrazzo.cli.sweep import sweep
 from terrazzo.cli.train import train
 from terrazzo.cli.verify import verify
@@ -56,6 +58,7 @@ for command in (
     evaluate,
     compare,
     predict,
+    serve,
     view,
     profile,
     run,
@@ -63,6 +66,7 @@ for command in (
 ):
     application.command()(command)
 application.command()(doctor)
+application.command()(completion)
 application.command("list")(list_names)
 application.add_typer(areas.application, name="areas")
 application.add_typer(config.application, name="config")

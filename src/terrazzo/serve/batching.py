@@ -8,7 +8,7 @@ the very bits that it answers alone; where no size is such, each group passes by
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -266,36 +266,27 @@ def _answer_joined(taken: Sequence[_Waiting]) -> None:
             one.answer.set_result(WindowScores(found.scores[part], found.steps * share, found.seconds * share))
 
 
-@dataclass(frozen=True)
 class SharedForward:
     """A network as one request sees it: its groups pass with those of others.
 
-    Attributes:
+    Args:
         forward: The network.
         queue: Where its groups wait.
         sizes: Passes in which groups may be joined.
         ticket: The request.
+
+    Attributes:
+        device: Where the scores are.
+        lanes: Groups that the request has under way.
     """
 
-    forward: WindowForward
-    queue: WindowQueue
-    sizes: frozenset[int]
-    ticket: Ticket
-
-    @property
-    def device(self) -> torch.device:
-        """Where the scores are."""
-        return self.forward.device
-
-    @property
-    def lanes(self) -> int:
-        """Groups that the request has under way."""
-        return self.queue.lanes
-
-    @property
-    def group_size(self) -> int:
-        """Windows that are to be handed over together."""
-        return self.forward.group_size
+    def __init__(self, forward: WindowForward, queue: WindowQueue, sizes: frozenset[int], ticket: Ticket) -> None:
+        self.device = forward.device
+        self.lanes = queue.lanes
+        self._forward = forward
+        self._queue = queue
+        self._sizes = sizes
+        self._ticket = ticket
 
     def __call__(self, group: WindowGroup) -> WindowScores:
         """Return the scores of a group.
@@ -303,6 +294,9 @@ class SharedForward:
         Raises:
             StoppedError: Nobody waits for the answer any more.
         """
-        if self.ticket.stopped.is_set():
+        if self._ticket.stopped.is_set():
             raise StoppedError("Nobody waits for this answer any more.")
-        return self.queue.submit(self.forward, group, self.sizes, self.ticket).result()
+        try:
+            return self._queue.submit(self._forward, group, self._sizes, self._ticket).result()
+        except CancelledError as error:
+            raise StoppedError("Nobody waits for this answer any more.") from error

@@ -1,0 +1,164 @@
+"""`POST /v1/predict`: an image in, its map out."""
+
+import asyncio
+import contextlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.requests import ClientDisconnect
+
+from terrazzo.serve.answering import Answer, Layers, Question, answer
+from terrazzo.serve.answers import MEDIA_TYPES, Output
+from terrazzo.serve.batching import Ticket
+from terrazzo.serve.images import check_image
+from terrazzo.serve.problems import Problem, documented
+from terrazzo.serve.service import Service
+from terrazzo.serve.uploads import BODY, Upload, receive_image, scratch
+
+__all__ = ["chosen_output", "predict_router"]
+
+_JOB = "Send fewer pixels, or make it a job (POST /v1/jobs)."
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The map, as it was asked for.",
+        "content": {
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+            "image/tiff": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"type": "object"}},
+            "application/geo+json": {"schema": {"type": "object"}},
+        },
+    }
+}
+
+Model = Annotated[
+    str | None, Query(max_length=200, description="Name of a model from /v1/models; the first if not given.")
+]
+
+
+def predict_router(service: Service) -> APIRouter:
+    """Return the route."""
+    routes = APIRouter(tags=["predict"])
+
+    @routes.post(
+        "/v1/predict",
+        operation_id="predict",
+        summary="Map an image",
+        response_class=Response,
+        responses={**_ANSWERS, **documented(400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 503)},
+        openapi_extra={"requestBody": BODY},
+    )
+    async def predict(
+        request: Request,
+        model: Model = None,
+        output: Annotated[
+            Output | None, Query(description="What the answer is written as; what Accept asks for if not given.")
+        ] = None,
+        layer: Annotated[Layers, Query(description="What a PNG or GeoTIFF shows.")] = "class",
+    ) -> Response:
+        """Map an image with the bits of `terrazzo predict`."""
+        served = service.models.find(model)
+        wanted = output or chosen_output(request.headers.get("accept", "*/*"))
+        settings = service.settings
+        with scratch(service.incoming) as folder:
+            upload = await receive_image(
+                request,
+                folder / "upload",
+                largest=int(settings.largest_request_mib * 2**20),
+                pace=service.pace,
+            )
+            upload = await asyncio.to_thread(_checked, upload, settings.largest_pixels)
+            window = served.settings.window or served.bundle.patch_size
+            most = 4 * settings.largest_pixels // window**2 + 64
+            question = Question(served, upload, wanted, layer, most)
+            ticket = Ticket(windows=0)
+            made = asyncio.get_running_loop().run_in_executor(
+                service.threads, lambda: answer(question, service.queue, ticket, folder=folder)
+            )
+            found = await _awaited(made, ticket, request, seconds=settings.request_seconds)
+        return Response(
+            found.content, media_type=found.media_type, headers={"X-Model": served.bundle.fingerprint, "Vary": "Accept"}
+        )
+
+    return routes
+
+
+def _checked(upload: Upload, most_pixels: int) -> Upload:
+    """Refuse what is no image or too large, and give the file the suffix of what it is."""
+    facts = check_image(upload.path, most_pixels=most_pixels, name=upload.name, advice=_JOB)
+    path = upload.path.with_name(f"scene{facts.suffix}")
+    upload.path.rename(path)
+    return Upload(path, upload.name, upload.size)
+
+
+async def _awaited(made: "asyncio.Future[Answer]", ticket: Ticket, request: Request, *, seconds: float) -> Answer:
+    """Wait for an answer as long as somebody wants it.
+
+    Raises:
+        Problem: 503, it takes too long.
+        ClientDisconnect: Nobody wants it any more.
+    """
+    gone: asyncio.Future[None] = asyncio.ensure_future(_gone(request))
+    both: set[asyncio.Future[Any]] = {made, gone}
+    try:
+        done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if made in done:
+            return made.result()
+        # Its thread gives up at its next window; only then may its folder be removed.
+        ticket.stopped.set()
+        with contextlib.suppress(Exception):
+            await made
+        if gone in done:
+            raise ClientDisconnect
+        raise Problem(
+            503, f"The answer took longer than {seconds:g} s.", advice="Send it again later, or make it a job."
+        )
+    finally:
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def chosen_output(accept: str) -> Output:
+    """Return what an Accept header asks for; a summary where anything will do.
+
+    Source: RFC 9110, section 12.5.1.
+
+    Args:
+        accept: The header's text.
+
+    Raises:
+        Problem: 406, it asks for nothing that there is.
+
+    >>> chosen_output("image/png"), chosen_output("image/*;q=0.5, application/geo+json"), chosen_output("*/*")
+    ('png', 'geojson', 'json')
+    """
+    order: tuple[Output, ...] = ("json", "png", "geotiff", "geojson")
+    best: tuple[float, int, Output] | None = None
+    for part in accept.split(","):
+        kind, *parameters = (word.strip().lower() for word in part.split(";"))
+        quality = _quality(parameters)
+        for place, output in enumerate(order):
+            if quality > 0 and _covers(kind, MEDIA_TYPES[output]):
+                found = (quality, -place, output)
+                best = found if best is None or found[:2] > best[:2] else best
+    if best is None:
+        raise Problem(406, f"None of {', '.join(MEDIA_TYPES.values())} is accepted.")
+    return best[2]
+
+
+def _covers(kind: str, media_type: str) -> bool:
+    return kind in {"*/*", media_type, f"{media_type.partition('/')[0]}/*"}
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
