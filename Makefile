@@ -3,9 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK_COMMAND := uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: setup demo test lint bench site lock
+.PHONY: setup demo test lint bench site lock viewer
 
-setup: .venv/.ready
+VIEWER := src/terrazzo/serve/static/index.html
+VIEWER_SOURCES := $(wildcard viewer/*.json viewer/*.mjs viewer/src/*)
+
+setup: .venv/.ready .venv/.viewer
+
+# The map viewer, where it can be built: nothing else needs Node.js.
+.venv/.viewer: $(VIEWER_SOURCES) | .venv/.ready
+	@if ! command -v npm > /dev/null; then echo "The map viewer is not built: npm is missing."; \
+	else npm_config_fetch_retries=1 npm_config_fetch_timeout=20000 $(MAKE) --no-print-directory viewer \
+	|| echo "The map viewer is not built; all else works without it."; fi
+	@touch $@
+
+viewer: $(VIEWER)
+
+$(VIEWER): $(VIEWER_SOURCES)
+	cd viewer && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

@@ -17,8 +17,10 @@ export function showLayers(scene: SceneFacts, stage: Stage): void {
 
 function imageControls(image: ImageFacts, stage: Stage): HTMLElement {
   const shown = checkbox("Image", true, (checked) => stage.image?.layer.setVisible(checked), { id: "image-shown" });
-  const box = make("fieldset", {}, make("legend", { class: "unseen" }, "Image"), shown);
-  if (image.palette) return box;
+  const field = make("fieldset", {}, make("legend", { class: "unseen" }, "Image"), shown);
+  if (image.palette) return field;
+  const box = make("details", { class: "more" }, make("summary", {}, "Bands and brightness"));
+  field.append(box);
   let bands = [...image.shown];
   let stretch: Stretch = image.stretch;
   const draw = () => stage.image?.restyle({ bands: bands.join(","), stretch });
@@ -62,7 +64,7 @@ function imageControls(image: ImageFacts, stage: Stage): HTMLElement {
       draw();
     }),
   );
-  return box;
+  return field;
 }
 
 function mapControls(stage: Stage): HTMLElement {
@@ -86,8 +88,18 @@ function furtherControls(scene: SceneFacts, stage: Stage): HTMLElement {
     stage.showFurther(chosen, band);
     stage.further?.layer.setOpacity(opacity);
   };
-  const options = [{ value: "", text: "none" }, ...scene.layers.map((one) => ({ value: one.name, text: one.title }))];
-  const picker = choice("Further layer", options, "", (name) => {
+  const fade = slider(
+    "Opacity",
+    100,
+    (value) => {
+      opacity = value / 100;
+      stage.further?.layer.setOpacity(opacity);
+    },
+    { id: "further-opacity" },
+  );
+  fade.hidden = true;
+  const options = [{ value: "", text: "nothing" }, ...scene.layers.map((one) => ({ value: one.name, text: one.title }))];
+  const picker = choice("Also show", options, "", (name) => {
     chosen = scene.layers.find((one) => one.name === name) ?? null;
     which.replaceChildren();
     if (chosen?.bands.length) {
@@ -95,6 +107,7 @@ function furtherControls(scene: SceneFacts, stage: Stage): HTMLElement {
       which.append(choice("Class", classes, "1", (value) => draw(Number(value))));
     }
     ramp.replaceChildren(...(chosen ? [rampOf(chosen)] : []));
+    fade.hidden = !chosen;
     draw(1);
   });
   picker.querySelector("select")!.id = "further";
@@ -105,15 +118,7 @@ function furtherControls(scene: SceneFacts, stage: Stage): HTMLElement {
     make("legend", { class: "unseen" }, "Further layers"),
     picker,
     which,
-    slider(
-      "Opacity",
-      100,
-      (value) => {
-        opacity = value / 100;
-        stage.further?.layer.setOpacity(opacity);
-      },
-      { id: "further-opacity" },
-    ),
+    fade,
     ramp,
   );
 }

@@ -36,7 +36,9 @@ export async function showPixel(scene: SceneFacts, x: number, y: number, signal:
   const parts: Node[] = [list];
   if (found.probabilities.length) parts.push(probabilities(scene, found.probabilities));
   body("pixel").replaceChildren(...parts);
-  (byId("pixel") as HTMLDetailsElement).open = true;
+  const part = byId<HTMLDetailsElement>("pixel");
+  part.open = true;
+  part.scrollIntoView({ block: "nearest" });
 }
 
 function probabilities(scene: SceneFacts, values: number[]): HTMLElement {

@@ -24,7 +24,9 @@ const MARK = [
   new Style({ stroke: new Stroke({ color: "#fff", width: 5 }) }),
   new Style({ stroke: new Stroke({ color: "#111", width: 2 }) }),
 ];
+/** Limits of zooming: pixels of the scene along a pixel of the screen, and pixels of the screen along a scene. */
 const LARGEST_PIXEL = 1 / 16;
+const SMALLEST_SCENE = 128;
 
 export class Stage {
   readonly map: OlMap;
@@ -80,7 +82,14 @@ export class Stage {
       this.classes = new PixelLayer(scene, "class", frame, projection, false);
       this.classes.layer.setOpacity(this.opacity);
     }
-    this.map.setView(new View({ projection, extent, showFullExtent: true, constrainOnlyCenter: false, minResolution: LARGEST_PIXEL, smoothExtentConstraint: false }));
+    const view = {
+      projection,
+      extent,
+      constrainOnlyCenter: true,
+      minResolution: LARGEST_PIXEL,
+      maxResolution: Math.max(scene.width, scene.height, SMALLEST_SCENE) / SMALLEST_SCENE,
+    };
+    this.map.setView(new View(view));
     this.arrange();
     this.fit();
     if (metres !== null) {
