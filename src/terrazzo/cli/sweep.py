@@ -75,6 +75,9 @@ def sweep(
     prune_after: Annotated[
         int, typer.Option(min=0, metavar="EPOCHS", help="Epochs that each trial has before the median may stop it.")
     ] = 0,
+    figure: Annotated[
+        str, typer.Option(help="Figure that settings are compared by: miou, accuracy, or 'iou CLASS'.")
+    ] = "miou",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every trial's configuration, list the trials, and stop.")
     ] = False,
@@ -126,6 +129,7 @@ def sweep(
             search_seed=search_seed,
             pruning=None if prune is None and not prune_after else _pruning(prune, prune_after),
             cpus=cpus,
+            figure=figure,
             slurm={**slurm, "lines": slurm_line or ()},
         )
         source, arguments = split_arguments(configuration)
@@ -135,7 +139,7 @@ def sweep(
             return
         summary = collect_sweep(plan) if collect else run_sweep(plan, listener=session.listener)
         session.finish(summary)
-        if summary.failed:
+        if summary.states["failed"]:
             raise typer.Exit(1)
 
 

@@ -285,4 +285,5 @@ def _write(plan: SweepPlan) -> None:
 
 
 def _summary(plan: SweepPlan, trials: Sequence[Trial], begun: float) -> SweepSummary:
-    return summarise(plan.folder, trials, ended(trials), seconds=time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    return summarise(plan.folder, trials, ended(trials), seconds=seconds, figure=plan.settings.figure)

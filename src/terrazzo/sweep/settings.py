@@ -53,6 +53,8 @@ class SweepSettings(Record):
     the median, and none of a grid or of an array."""
     cpus: Annotated[int, Field(ge=1)] | None = None
     """Cores of a trial in a Ray cluster; all of the smallest machine, divided by its GPUs, if not given."""
+    figure: Annotated[str, Field(min_length=1)] = "miou"
+    """Figure of each split that settings are compared by: miou, accuracy, or `iou <class>`."""
     slurm: SlurmSettings = SlurmSettings()
     """What SLURM is asked for."""
 
