@@ -50,3 +50,23 @@ def test_the_schema_is_json_schema(invoke: Callable[..., Result]) -> None:
     assert schema["type"] == "object"
     assert {"data", "model", "train"} <= set(schema["properties"])
     assert len(invoke("config", "schema", "--indent", "0").stdout) < len(invoke("config", "schema").stdout)
+
+
+def test_a_key_is_explained(invoke: Callable[..., Result]) -> None:
+    result = invoke("config", "explain", "optimizer.lr", "demo", "optimizer.lr=0.5")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("optimizer.lr  (optimizer: adamw)\n")
+    assert '0.5  (override "optimizer.lr=0.5")' in result.stdout
+    assert "demo.yaml:" in result.stdout
+
+
+def test_an_explanation_as_json(invoke: Callable[..., Result]) -> None:
+    content = json.loads(invoke("config", "explain", "machine", "--json").stdout)
+    assert content["found"][0]["kind"] == "section"
+    assert {"key", "type", "default", "description"} == set(content["found"][0]["keys"][0])
+
+
+def test_a_key_that_is_none_is_status_2(invoke: Callable[..., Result]) -> None:
+    result = invoke("config", "explain", "epochs")
+    assert result.exit_code == 2
+    assert "train.epochs" in result.stderr

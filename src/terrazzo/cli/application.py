@@ -4,6 +4,7 @@ Nothing heavy loads here: commands import what they need in their bodies, so tha
 """
 
 import signal
+import sys
 from types import FrameType
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from terrazzo import __version__
 from terrazzo.cli import areas, config
 from terrazzo.cli.calibrate import calibrate
 from terrazzo.cli.compare import compare
-from terrazzo.cli.completion import completion
+from terrazzo.cli.completion import answer, completion
 from terrazzo.cli.demo import demo
 from terrazzo.cli.doctor import doctor
 from terrazzo.cli.ensemble import ensemble
@@ -96,4 +97,6 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line and exit with its status."""
     signal.signal(signal.SIGTERM, _terminate)
+    if answer(application, sys.argv[1:]):
+        return
     application(prog_name="terrazzo")

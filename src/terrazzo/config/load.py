@@ -1,6 +1,6 @@
 """A file, a recipe and overrides -> one checked RunConfig."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path as FilePath
 
@@ -16,7 +16,10 @@ from terrazzo.config.validation import validate
 from terrazzo.errors import ConfigError
 from terrazzo.record import load_plugin
 
-__all__ = ["load_config"]
+__all__ = ["DEFAULTS", "load_config", "load_plugins", "read_tree"]
+
+DEFAULTS = "defaults"
+"""Names the place of what no file says."""
 
 _LISTS: Mapping[Path, tuple[str, Mapping[str, str]]] = {
     ("data", "classes"): ("items", {}),
@@ -38,19 +41,11 @@ def load_config(path_or_recipe: str | FilePath | None = None, *overrides: str) -
     Raises:
         ConfigError: Every mistake at once, each with file, line, setting, and what was expected.
     """
-    file = find_configuration(path_or_recipe)
-    components = component_fields(RunConfig)
-    words = dict.fromkeys(components, "name")
-    shorthands = Shorthands(words={**words, ("augment",): "set"}, lists=_LISTS)
     issues: list[Issue] = []
-    tree = read_layers(file, shorthands=shorthands, issues=issues)
-    source = tree.place
-    tree = merge(_defaults(file, components), tree, shorthands=shorthands)
-    for text in overrides:
-        tree = override(tree, text, shorthands=shorthands, issues=issues)
+    tree, source = read_tree(find_configuration(path_or_recipe), overrides, issues)
     tree = stamp_time(Node(tree.value, Place(source.source)), datetime.now().astimezone())
     resolved = resolve(tree, record_defaults(RunConfig), issues)
-    _load_plugins(tree, resolved.values.get("plugins"), issues)
+    load_plugins(tree, resolved.values.get("plugins"), issues)
     config = validate(tree, resolved, issues)
     raise_issues(issues)
     if config is None:
@@ -58,9 +53,31 @@ def load_config(path_or_recipe: str | FilePath | None = None, *overrides: str) -
     return config.carrying(carry(config, resolved.values, resolved.references))
 
 
+def read_tree(file: FilePath, overrides: Sequence[str], issues: list[Issue]) -> tuple[Node, Place]:
+    """Return everything that is written, laid over the defaults that files may build on; nothing is resolved yet.
+
+    Args:
+        file: The configuration.
+        overrides: `key=value`, laid over it.
+        issues: Receives every mistake of writing.
+
+    Returns:
+        The tree, each value with its place, and the place of the file.
+    """
+    components = component_fields(RunConfig)
+    words = dict.fromkeys(components, "name")
+    shorthands = Shorthands(words={**words, ("augment",): "set"}, lists=_LISTS)
+    tree = read_layers(file, shorthands=shorthands, issues=issues)
+    source = tree.place
+    tree = merge(_defaults(file, components), tree, shorthands=shorthands)
+    for text in overrides:
+        tree = override(tree, text, shorthands=shorthands, issues=issues)
+    return tree, source
+
+
 def _defaults(file: FilePath, components: dict[Path, str | None]) -> Node:
     """Return the lowest layer: what files may build on, and which components their keys are laid over."""
-    place = Place("defaults")
+    place = Place(DEFAULTS)
     layer: dict[str, Node] = {
         "name": Node(file.stem, place),
         "paths": Node({key: Node(value, place) for key, value in DEFAULT_PATHS.items()}, place),
@@ -72,7 +89,7 @@ def _defaults(file: FilePath, components: dict[Path, str | None]) -> Node:
     return Node(layer, place)
 
 
-def _load_plugins(tree: Node, plugins: object, issues: list[Issue]) -> None:
+def load_plugins(tree: Node, plugins: object, issues: list[Issue]) -> None:
     """Run the files under `plugins:`, so that their components have names when the schema is checked."""
     if not isinstance(plugins, list):
         return

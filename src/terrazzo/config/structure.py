@@ -11,17 +11,17 @@ from terrazzo.config.issue import Path
 from terrazzo.config.plain_data import child
 from terrazzo.record import Component, Record, Table, family
 
-__all__ = ["component_fields", "known_keys", "record_defaults"]
+__all__ = ["Items", "choices_of", "component_fields", "known_keys", "record_defaults"]
 
 
 @dataclass(frozen=True)
-class _Items:
+class Items:
     """Any list entry or mapping value of one type."""
 
     annotation: object
 
 
-_Choice = type[Record] | Table | _Items
+_Choice = type[Record] | Table | Items
 
 
 def component_fields(record: type[Record], path: Path = ()) -> dict[Path, str | None]:
@@ -37,7 +37,7 @@ def component_fields(record: type[Record], path: Path = ()) -> dict[Path, str | 
     found: dict[Path, str | None] = {}
     for name, field in record.model_fields.items():
         default = field.default.name if isinstance(field.default, Component) else None
-        for choice in _choices(field.annotation, field.metadata):
+        for choice in choices_of(field.annotation, field.metadata):
             found |= _components_of(choice, (*path, name), default)
     return found
 
@@ -45,9 +45,9 @@ def component_fields(record: type[Record], path: Path = ()) -> dict[Path, str | 
 def _components_of(choice: _Choice, path: Path, default: str | None) -> dict[Path, str | None]:
     if isinstance(choice, Table):
         return {path: default}
-    if isinstance(choice, _Items):
+    if isinstance(choice, Items):
         found: dict[Path, str | None] = {}
-        for inner in _choices(choice.annotation, ()):
+        for inner in choices_of(choice.annotation, ()):
             found |= _components_of(inner, (*path, "*"), None)
         return found
     return component_fields(choice, path)
@@ -82,18 +82,18 @@ def known_keys(record: type[Record], path: Path, values: Mapping[str, Any]) -> l
 
 
 def _below(choice: _Choice, part: str | int, value: object) -> Iterator[_Choice]:
-    if isinstance(choice, _Items):
-        yield from _choices(choice.annotation, ())
+    if isinstance(choice, Items):
+        yield from choices_of(choice.annotation, ())
         return
     for member in _records(choice, value):
         field: FieldInfo | None = member.model_fields.get(str(part))
         if field is not None:
-            yield from _choices(field.annotation, field.metadata)
+            yield from choices_of(field.annotation, field.metadata)
 
 
 def _records(choice: _Choice, value: object) -> list[type[Record]]:
     """Return the record that a choice means; of a family the one that the value names."""
-    if isinstance(choice, _Items):
+    if isinstance(choice, Items):
         return []
     if isinstance(choice, Table):
         name = value.get("name") if isinstance(value, Mapping) else value
@@ -101,22 +101,22 @@ def _records(choice: _Choice, value: object) -> list[type[Record]]:
     return [choice]
 
 
-def _choices(annotation: object, metadata: Sequence[object]) -> Iterator[_Choice]:
+def choices_of(annotation: object, metadata: Sequence[object]) -> Iterator[_Choice]:
     """Yield what an annotation allows, apart from plain values."""
     tables = [mark.table for mark in metadata if isinstance(mark, family)]
     if tables:
         yield from tables
     elif get_origin(annotation) is Annotated:
         inner, *marks = get_args(annotation)
-        yield from _choices(inner, marks)
+        yield from choices_of(inner, marks)
     elif get_origin(annotation) in {Union, UnionType}:
         for inner in get_args(annotation):
-            yield from _choices(inner, ())
+            yield from choices_of(inner, ())
     elif get_origin(annotation) in {tuple, list}:
         for inner in get_args(annotation):
             if inner is not Ellipsis:
-                yield _Items(inner)
+                yield Items(inner)
     elif get_origin(annotation) is dict:
-        yield _Items(get_args(annotation)[1])
+        yield Items(get_args(annotation)[1])
     elif isinstance(annotation, type) and issubclass(annotation, Record):
         yield annotation
