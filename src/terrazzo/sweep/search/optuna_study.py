@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from terrazzo.errors import ConfigError, StorageError
 from terrazzo.sweep.grid import Axis, Space, spelled
+from terrazzo.sweep.search.drawing import finite_size
 from terrazzo.sweep.search.pruning import Pruning
 from terrazzo.sweep.trial import TrialState
 
@@ -45,7 +46,8 @@ class StudyFile:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._seed = path, space, seed
         self._ranges = {"+".join(axis.keys): _range(axis) for axis in space.axes}
-        direction = "maximize" if more_is_better else "minimize"
+        directions = optuna.study.StudyDirection
+        direction = directions.MAXIMIZE if more_is_better else directions.MINIMIZE
         _mend(path)
         try:
             self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
@@ -61,10 +63,11 @@ class StudyFile:
             raise StorageError(
                 f"{path} is no journal of a search ({error}); start the sweep in another folder."
             ) from error
-        if self._study.direction.name != direction.upper():
+        if self._study.direction != direction:
+            kinds = {directions.MAXIMIZE: "large", directions.MINIMIZE: "small"}
             raise ConfigError(
-                f"{path} holds a search that makes its figure {self._study.direction.name.lower().removesuffix('imize')}"
-                f"imal; {direction} was asked for. Start another sweep."
+                f"{path} holds a search that makes its figure {kinds[self._study.direction]}, but train.monitor asks "
+                f"for a {kinds[direction]} one; start another sweep."
             )
         self._places: dict[int, int] = {}
         for frozen in trials:
@@ -128,10 +131,12 @@ class StudyFile:
             study = self._storage.get_study_id_from_name(_STUDY)
             trial = self._storage.get_trial_id_from_study_id_trial_number(study, frozen.number)
             self._storage.set_trial_intermediate_value(trial, epoch, value)
-        return self._study.pruner.prune(self._study, self._study.get_trials()[frozen.number])
+        return bool(self._study.pruner.prune(self._study, self._study.get_trials()[frozen.number]))
 
     def _suggest(self, number: int) -> bool:
         """Ask for a setting that no other trial has; whether there was one."""
+        if len(self._places) >= math.prod(map(finite_size, self._space.axes)):
+            return False
         taken = {spelled(self._varied(self._at(place).params)): place for place in self._places.values()}
         for _ in range(_MOST_REPEATED):
             # The draws depend on what was asked before, not on when the sweep was started.
@@ -192,7 +197,7 @@ def _labels(axis: Axis) -> list[str]:
     return [", ".join(map(spelled, choice)) for choice in axis.choices]
 
 
-def _number(axis: Axis, value: float) -> int | float:
+def _number(axis: Axis, value: float | int) -> int | float:
     """Return a number as runs are given it: fractions with four digits, as in every range."""
     span = axis.span
     if span is None or span.whole:
