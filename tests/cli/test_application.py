@@ -16,7 +16,7 @@ from terrazzo.cli.application import application
 PROGRAM = str(Path(sys.executable).with_name("terrazzo"))
 COMMANDS = [
     "demo", "init", "verify", "prepare", "train", "ensemble", "calibrate", "evaluate", "compare", "predict", "profile",
-    "run", "sweep", "serve", "view", "list", "areas", "config", "doctor", "completion",
+    "run", "sweep", "serve", "view", "list", "areas", "config", "doctor", "completion", "export",
 ]  # fmt: skip
 GROUPS = {"config": ("show", "check", "schema", "explain"), "areas": ("sample", "estimate")}
 HELPS = [[], *([name] for name in COMMANDS), *([group, name] for group, names in GROUPS.items() for name in names)]

@@ -19,6 +19,7 @@ from terrazzo.models.adaptive import Settled
 from terrazzo.models.architecture import Adaptive
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.maps import enlarged
+from terrazzo.models.onnx_graph import OnnxGraph
 from terrazzo.models.refiner.network import RefinerNetwork
 from terrazzo.models.refiner.settings import Refiner
 from terrazzo.profiling.stepping import StepCosts, step_costs
@@ -42,6 +43,9 @@ def halts_by_cell(bundle: Bundle) -> bool:
     What has settled is then what the other cells see, so that no run can be told from another one.
     """
     architecture = bundle.architecture
+    if isinstance(architecture, OnnxGraph):
+        steps = architecture.interface.steps
+        return steps is not None and steps.freeze is not None
     return isinstance(architecture, Refiner) and architecture.pixel_act
 
 

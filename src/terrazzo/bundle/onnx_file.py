@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 
 from terrazzo.bundle.contract import METADATA_KEY
 from terrazzo.bundle.onnx_contract import GraphContract, contract_beside, parse_contract
@@ -20,7 +21,16 @@ from terrazzo.models.onnx_graph import LARGEST_GRAPH, weight_name
 from terrazzo.models.onnx_parts import graphs_of
 from terrazzo.models.onnx_sessions import onnx_modules, torch_types
 
-__all__ = ["LEAST_WEIGHT", "LOCATION", "ONNX_SUFFIX", "GraphFile", "is_graph", "leave_open", "read_graph", "split_weights"]
+__all__ = [
+    "LEAST_WEIGHT",
+    "LOCATION",
+    "ONNX_SUFFIX",
+    "GraphFile",
+    "is_graph",
+    "leave_open",
+    "read_graph",
+    "split_weights",
+]
 
 ONNX_SUFFIX = ".onnx"
 LARGEST_FILE = 2**31 - 1
@@ -208,15 +218,15 @@ def _inner_tensors(model: Any) -> list[Any]:  # noqa: ANN401 - onnx has no types
     return found
 
 
-def _values(onnx: ModuleType, tensor: Any, name: str) -> np.ndarray[Any, Any]:  # noqa: ANN401 - onnx has no types
+def _values(onnx: ModuleType, tensor: Any, name: str) -> Shaped[np.ndarray, "*_"]:  # noqa: ANN401 - onnx has no types
     try:
-        values: np.ndarray[Any, Any] = onnx.numpy_helper.to_array(tensor)
+        values: Shaped[np.ndarray, "*_"] = onnx.numpy_helper.to_array(tensor)
     except (TypeError, ValueError) as error:
         raise BundleError(f"{name}: the constant {tensor.name!r} is damaged: {error}.") from error
     return values
 
 
-def _external(onnx: ModuleType, tensor: Any, folder: Path, name: str) -> np.ndarray[Any, Any]:  # noqa: ANN401 - onnx has no types
+def _external(onnx: ModuleType, tensor: Any, folder: Path, name: str) -> Shaped[np.ndarray, "*_"]:  # noqa: ANN401 - onnx has no types
     """Read a constant that lies beside the model."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     place = PurePosixPath(entries.get("location", ""))

@@ -19,6 +19,7 @@ from terrazzo.cli.demo import demo
 from terrazzo.cli.doctor import doctor
 from terrazzo.cli.ensemble import ensemble
 from terrazzo.cli.evaluate import evaluate
+from terrazzo.cli.export import export
 from terrazzo.cli.group import Group
 from terrazzo.cli.init import init
 from terrazzo.cli.listing import list_names
@@ -58,6 +59,7 @@ for command in (
     calibrate,
     evaluate,
     compare,
+    export,
     predict,
     serve,
     view,

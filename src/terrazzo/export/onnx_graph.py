@@ -75,7 +75,7 @@ def build_graph(
         ModelError: The network has no form in ONNX.
     """
     require_exportable(network)
-    whole = Composition(onnx, settings.opset)
+    whole = Composition(onnx, settings.operators)
     bands, classes = len(bundle.bands), len(bundle.classes)
     image = torch.randn((2, bands, *EXAMPLE), generator=torch.Generator().manual_seed(0))
     info, kinds = onnx.helper.make_tensor_value_info, onnx.TensorProto
@@ -83,7 +83,7 @@ def build_graph(
     seen = "image"
     if settings.preprocessing == "inside":
         program = TensorProgram(Preprocessing(bundle).eval(), (image,), (IMAGE_AXES,), ("image",), ("seen",))
-        whole.place(translated(program, opset=settings.opset), "before/", {"image": "image"})
+        whole.place(translated(program, opset=settings.operators), "before/", {"image": "image"})
         seen = "before/seen"
     inputs, outputs = [raw], [info("logits", kinds.FLOAT, ["batch", classes, "height", "width"])]
     if rule is None:
@@ -115,7 +115,7 @@ def _place_network(
         names = ("logits", "disagreement")[: len(answering(image))]
     program = TensorProgram(answering, (image,), (IMAGE_AXES,), ("image",), names)
     half = settings.precision == "float16"
-    whole.place(translated(program, opset=settings.opset, half=half), "network/", {"image": seen})
+    whole.place(translated(program, opset=settings.operators, half=half), "network/", {"image": seen})
     whole.link("network/logits", "logits")
     disagreement = "network/disagreement" if len(names) > 1 else None
     return Interface(image="network/image", logits="network/logits", disagreement=disagreement)
@@ -126,7 +126,7 @@ def _parts(network: Network, settings: ExportSettings, rule: HaltingRule, *, ban
     programs = take_apart(network, rule, bands=bands)
 
     def model(program: TensorProgram | None, *, half: bool = False) -> Any:  # noqa: ANN401 - onnx has no types
-        return None if program is None else translated(program, opset=settings.opset, half=half)
+        return None if program is None else translated(program, opset=settings.operators, half=half)
 
     half = settings.precision == "float16"
     return LoopParts(
@@ -163,7 +163,7 @@ def _place_probabilities(
         axes = (*axes, {0: ANY, 1: ANY, 2: ANY})
         _place_pixel_steps(whole, skipping=interface.steps.skipped is not None)
     program = TensorProgram(calibrated, example, axes, tuple(given), ("probabilities",))
-    whole.place(translated(program, opset=settings.opset), "after/", given)
+    whole.place(translated(program, opset=settings.operators), "after/", given)
     whole.link("after/probabilities", "probabilities")
 
 

@@ -84,6 +84,8 @@ def write_graph(
             place = {"location": data_name, "offset": str(file.tell()), "length": str(content.nbytes)}
             file.write(content.tobytes())
             tensor.ClearField("external_data")
-            tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in place.items())
+            tensor.external_data.extend(
+                onnx.StringStringEntryProto(key=key, value=value) for key, value in place.items()
+            )
     path.write_bytes(model.SerializeToString(deterministic=True))
     return beside

@@ -10,7 +10,7 @@ from terrazzo.errors import ModelError
 from terrazzo.models.architecture import Network
 from terrazzo.models.output import Disagreement, Output
 
-__all__ = ["ANY", "Axes", "EXAMPLE", "Answering", "TensorProgram", "exported"]
+__all__ = ["ANY", "EXAMPLE", "Answering", "Axes", "TensorProgram", "exported"]
 
 EXAMPLE = (45, 70)
 """Height and width of the image that networks are traced with: no multiples of any stride, and not equal."""

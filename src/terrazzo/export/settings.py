@@ -14,8 +14,8 @@ class ExportSettings(Record):
 
     format: Literal["onnx", "torch_export"] = "onnx"
     """`onnx`, which Terrazzo maps with too, or `torch_export`, for programs that run torch without Terrazzo."""
-    opset: Annotated[int, Field(ge=18, le=24)] = 20
-    """Version of ONNX's operators; later ones need a later ONNX Runtime."""
+    opset: Annotated[int, Field(ge=18, le=24)] | None = None
+    """Version of ONNX's operators, 20 if None; later ones need a later ONNX Runtime."""
     precision: Literal["float32", "float16"] = "float32"
     """Arithmetic of the network inside; images and answers stay float32."""
     preprocessing: Literal["inside", "described"] = "inside"
@@ -31,6 +31,11 @@ class ExportSettings(Record):
     """Largest difference of a logit from the bundle's that is taken; 0.001, or 0.25 with float16, if None."""
     least_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
     """Least share of pixels of the same class that is taken; 0.999, or 0.99 with float16, if None."""
+
+    @property
+    def operators(self) -> int:
+        """The version of the operators that is written."""
+        return 20 if self.opset is None else self.opset
 
     @property
     def tolerance(self) -> tuple[float, float]:

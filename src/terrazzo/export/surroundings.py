@@ -1,9 +1,9 @@
-"""What stands around a network in an exported file: from raw values to what it sees, from its logits to probabilities."""
+"""What stands around a network in an exported file: from raw values to what it sees, from logits to probabilities."""
 
 import math
 
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32, Int
 from torch.nn import functional
 
 from terrazzo.bundle import Bundle

@@ -105,7 +105,8 @@ class FrozenBackboneHeadNetwork(BackboneHeadNetwork):
             features: What `encode` returned for this very image, in any floating type.
         """
         full = self._padded(image)
-        require_maps_of(self.backbone.layout, features, batch=full.shape[0], height=full.shape[-2], width=full.shape[-1])
+        batch, _, height, width = full.shape
+        require_maps_of(self.backbone.layout, features, batch=batch, height=height, width=width)
         maps = tuple(one.to(image.dtype) for one in features)
         return cropped(self.head(full, maps), height=image.shape[-2], width=image.shape[-1])
 

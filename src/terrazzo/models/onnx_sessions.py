@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 
 from terrazzo.errors import ModelError, OutOfMemoryError
 from terrazzo.models.onnx_parts import cut, external_tensors
@@ -186,7 +187,7 @@ class OnnxSessions:
         return (*(getattr(state, name) for name in names), RuntimeError, ValueError)
 
 
-def _array(tensor: torch.Tensor, kind: str) -> np.ndarray[Any, Any]:
+def _array(tensor: torch.Tensor, kind: str) -> Shaped[np.ndarray, "*_"]:
     """Return a tensor as ONNX Runtime takes it."""
     wanted = {
         "tensor(float)": torch.float32,
@@ -194,7 +195,7 @@ def _array(tensor: torch.Tensor, kind: str) -> np.ndarray[Any, Any]:
         "tensor(double)": torch.float64,
         "tensor(uint8)": torch.uint8,
     }.get(kind, tensor.dtype)
-    found: np.ndarray[Any, Any] = tensor.detach().to("cpu", wanted).contiguous().numpy()
+    found: Shaped[np.ndarray, "*_"] = tensor.detach().to("cpu", wanted).contiguous().numpy()
     return found
 
 

@@ -11,6 +11,7 @@ from terrazzo.machine import settle_compiler
 from terrazzo.models.architecture import Adaptive, Network
 from terrazzo.models.ensemble import EnsembleNetwork
 from terrazzo.models.fusing import fuse_batch_norms
+from terrazzo.models.onnx_graph import OnnxNetwork
 from terrazzo.models.output import Output, Steps
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.precision import DTYPES, reduce_weights
@@ -81,6 +82,8 @@ class CompiledNetwork(Network):
 
         if isinstance(network, Adaptive):
             raise ModelError(f"{type(network).__name__} answers in steps and cannot be compiled; its batches change.")
+        if isinstance(network, OnnxNetwork):
+            raise ModelError("An ONNX graph is not compiled: ONNX Runtime prepares it itself.")
         if isinstance(network, EnsembleNetwork):
             raise ModelError(
                 "An ensemble is not compiled: it answers more than logits, and its members may stop early."

@@ -2,9 +2,10 @@
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ModelError
+from terrazzo.errors import ConfigError, ModelError
 from terrazzo.machine import MachineSettings, configure
 from terrazzo.record import Record
 from terrazzo.scene.batch_choice import choose_batch
@@ -139,7 +140,7 @@ def decide_on(
         measured: Whether the windows are of the scene, and no noise.
     """
     begun = time.monotonic()
-    asked = settings.precision or machine.precision
+    asked = _asked_precision(bundle, settings, machine)
     execution = configure(machine.model_copy(update={"precision": asked}))
     decisions = Decisions(
         device=execution.device,
@@ -176,6 +177,24 @@ def decide_on(
         seconds=time.monotonic() - begun,
     )
     return Decided(trial.decisions, report, trial.forward())
+
+
+def _asked_precision(
+    bundle: Bundle, settings: PredictSettings, machine: MachineSettings
+) -> Precision | Literal["auto"]:
+    """Return the precision that is asked for; of a network that decides it itself, float32: nothing is reduced.
+
+    Raises:
+        ConfigError: Another one is asked of such a network.
+    """
+    if not bundle.architecture.own_arithmetic:
+        return settings.precision or machine.precision
+    if settings.precision not in {None, "auto", "float32"}:
+        raise ConfigError(
+            f"predict.precision is {settings.precision}, but an ONNX graph says itself in which type it computes; leave "
+            "it out, or export the bundle with --precision float16."
+        )
+    return "float32"
 
 
 def _windows(bundle: Bundle, plan: ScenePlan, scene: OpenScene) -> tuple[WindowGroup, bool]:
