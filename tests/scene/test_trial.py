@@ -70,6 +70,30 @@ def test_memory_is_measured_with_what_kernels_use(make_trial: Callable[..., Tria
     assert trial.window_bytes < 2 * 20 * 3 * 16 * 16 * 4
 
 
+def test_memory_is_counted_once_for_scenes_alike(
+    make_trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_module, "_COUNTED", {})
+    first = make_trial()
+    first.measure_memory()
+    counts: list[int] = []
+
+    def count(call: Callable[[], object]) -> int:
+        call()
+        counts.append(1)
+        return 12
+
+    monkeypatch.setattr(trial_module, "pass_bytes", count)
+    again = make_trial()
+    again.measure_memory()
+    assert again.window_bytes == first.window_bytes
+    assert not counts
+    other = make_trial(settings={"depth": 3})
+    other.measure_memory()
+    assert other.window_bytes == 24
+    assert counts == [1]
+
+
 def test_views_and_scales_count_in_the_rate(make_trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0.0, 1.0)
     monkeypatch.setattr(trial_module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from terrazzo.bundle import Bundle
 from terrazzo.host_memory import free_memory, resident_memory
 from terrazzo.models.adaptive import Joining
-from terrazzo.models.architecture import Network
+from terrazzo.models.architecture import Adaptive, Network
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.lane_count import lane_count
@@ -22,6 +22,7 @@ from terrazzo.scene.products import Products
 from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.views import sights_of
+from terrazzo.storage import fingerprint
 
 __all__ = ["Trial"]
 
@@ -31,6 +32,8 @@ _BATCHES_OF_STEPS = 4
 _SCRATCH = 2
 _LARGEST_BATCH = 256
 _REPEATS = 2
+# Bytes of a pass, by what decides them: a few words for each model and shape that this process has mapped with.
+_COUNTED: dict[str, int] = {}
 # Share of a device's free memory that is taken.
 _DEVICE_SHARE = 0.9
 
@@ -101,12 +104,20 @@ class Trial:
         self._network = fused_network(self._bundle, fuse=self._settings.fuse)
 
     def measure_memory(self) -> None:
-        """Count the memory of a pass."""
-        forward = self._forward(self._sized(1))
-        one = self._group(1)
-        # In a thread of its own, since a pass settles the threads of whoever calls it.
-        with ThreadPoolExecutor(1) as pool:
-            self.window_bytes = _SCRATCH * pool.submit(pass_bytes, lambda: forward(one)).result()
+        """Count the memory of a pass; a folder's many small scenes share the count, which takes longer than they do."""
+        # Where windows stop by themselves, a pass takes what its pixels ask for.
+        known = None if isinstance(self._network, Adaptive) else self._pass_fingerprint()
+        if known is None or known not in _COUNTED:
+            forward = self._forward(self._sized(1))
+            one = self._group(1)
+            # In a thread of its own, since a pass settles the threads of whoever calls it.
+            with ThreadPoolExecutor(1) as pool:
+                counted = pool.submit(pass_bytes, lambda: forward(one)).result()
+        else:
+            counted = _COUNTED[known]
+        if known is not None:
+            _COUNTED[known] = counted
+        self.window_bytes = _SCRATCH * counted
 
     def fits(self, batch: int) -> bool:
         """Whether memory allows a batch."""
@@ -221,6 +232,11 @@ class Trial:
         refilled = batch > 1 and isinstance(self._network, Joining)
         group = batch * (_BATCHES_OF_STEPS if refilled else 1)
         return self.decisions.model_copy(update={"batch_size": batch, "group_size": group})
+
+    def _pass_fingerprint(self) -> str:
+        """Return what decides the tensors of a pass, as one word."""
+        shapes = [list(self._plan.window_shape), self._plan.margin, self.decisions.model_dump(mode="json")]
+        return fingerprint([self._bundle.fingerprint, self._settings.model_dump(mode="json"), *shapes])
 
     @property
     def _room(self) -> int:
