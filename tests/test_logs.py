@@ -1,10 +1,13 @@
 """Messages of a run."""
 
+import json
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -112,11 +115,89 @@ def test_only_the_leading_process_speaks(
     monkeypatch.setenv(name, "1")
     assert not is_leader()
     configure_logging(LoggingSettings(), tmp_path)
-    speak()
+    LOG.warning("a warning line")
     assert capsys.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setenv(name, "0")
     assert is_leader()
+
+
+def test_errors_of_other_processes_are_shown_and_kept_with_their_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("HUB_TOKEN", "s3cr3t-value")
+    configure_logging(LoggingSettings(), tmp_path)
+    speak()
+    with pytest.raises(ValueError, match="diverged"), timed("train"):
+        raise ValueError("the loss diverged near s3cr3t-value")
+    shown = capsys.readouterr().err
+    kept = (tmp_path / "log-process-3.txt").read_text()
+    for text in (shown, kept):
+        assert words_in(text) == ["error"]
+        assert "train: the loss diverged near ***" in text
+    assert "process 3 ERROR an error line" in shown
+    assert not (tmp_path / "log.txt").exists()
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class TestJson:
+    """One object a line."""
+
+    def test_terminal_and_files_have_the_same_fields(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HUB_TOKEN", "s3cr3t-value")
+        configure_logging(LoggingSettings(format="json", file=tmp_path / "more.jsonl"), tmp_path)
+        LOG.info("Straße \n with s3cr3t-value")
+        with timed("prepare"):
+            LOG.warning("inside")
+        TestSecrets.fail_with("s3cr3t-value")
+        lines = lines_of(tmp_path / "log.jsonl")
+        assert lines == lines_of(tmp_path / "more.jsonl")
+        assert lines == [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        first, begins, inside, done, failed = lines
+        assert first.keys() == {"time", "level", "logger", "message"}
+        assert datetime.fromisoformat(first["time"]).utcoffset() is not None
+        assert (first["level"], first["logger"], first["message"]) == ("info", "terrazzo.test", "Straße \n with ***")
+        assert [line["phase"] for line in (begins, inside, done)] == ["prepare"] * 3
+        assert done["message"].startswith("prepare: done after")
+        assert 0 <= done["seconds"] < 5
+        assert "ValueError: refused ***" in failed["exception"]
+        assert "phase" not in failed
+        assert not (tmp_path / "log.txt").exists()
+
+    def test_times_can_be_left_out_on_the_terminal_alone(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_logging(LoggingSettings(format="json", timestamps=False), tmp_path)
+        LOG.info("an info line")
+        assert "time" not in json.loads(capsys.readouterr().err)
+        assert "time" in lines_of(tmp_path / "log.jsonl")[0]
+
+    def test_other_processes_say_which_they_are(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RANK", "2")
+        configure_logging(LoggingSettings(format="json"))
+        LOG.error("an error line")
+        assert json.loads(capsys.readouterr().err)["process"] == 2
+
+
+def test_a_verb_inside_a_phase_leaves_the_runs_log_open(tmp_path: Path) -> None:
+    configure_logging(LoggingSettings(), tmp_path)
+    with timed("verify"):
+        configure_logging(LoggingSettings())
+        LOG.info("inside the phase")
+    configure_logging(LoggingSettings())
+    LOG.info("after the run")
+    text = (tmp_path / "log.txt").read_text()
+    assert "inside the phase" in text
+    assert "verify: done" in text
+    assert "after the run" not in text
 
 
 def test_the_global_rank_outweighs_the_local_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +292,9 @@ class TestTimed:
         seconds: dict[str, float] = {}
         with pytest.raises(RuntimeError), timed("train", into=seconds):
             raise RuntimeError
-        assert "train: stopped after" in (tmp_path / "log.txt").read_text()
+        text = (tmp_path / "log.txt").read_text()
+        assert "train: RuntimeError" in text
+        assert "train: stopped after" in text
         assert seconds["train"] > 0
 
     def test_a_phase_entered_twice_adds_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +337,7 @@ def test_a_terminal_gets_coloured_lines() -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("wrong", [{"level": "loud"}, {"timestamps": "perhaps"}, {"files": "x"}])
+@pytest.mark.parametrize("wrong", [{"level": "loud"}, {"timestamps": "perhaps"}, {"files": "x"}, {"format": "xml"}])
 def test_wrong_settings_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         LoggingSettings(**wrong)

@@ -57,13 +57,14 @@ class Session:
 
     def __init__(self, command: str, *, as_json: bool = False, debug: bool = False) -> None:
         from terrazzo.cli.terminal import progress_view
+        from terrazzo.log_progress import logged
         from terrazzo.logs import console, is_leader
 
         self.command = command
         self.as_json = as_json
         self.debug = debug
         self.console = console()
-        self.listener = progress_view(self.console, shown=is_leader())
+        self.listener = logged(progress_view(self.console, shown=is_leader()))
         self._speaks = is_leader()
 
     def __enter__(self) -> "Session":

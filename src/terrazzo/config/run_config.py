@@ -2,9 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from terrazzo.calibration.settings import CalibrateSettings
@@ -21,6 +29,7 @@ from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import ARCHITECTURES, Architecture
 from terrazzo.record import Record, family, nearest
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.tracking import TRACKERS, Tracker
 from terrazzo.training.figures import split_figures
 from terrazzo.training.optim import OPTIMIZERS, AdamW, Optimizer
 from terrazzo.training.schedule import SCHEDULES, Cosine, Schedule
@@ -30,6 +39,24 @@ __all__ = ["DEFAULT_PATHS", "RunConfig", "violations"]
 
 DEFAULT_PATHS: Mapping[str, str] = {"prepared": "prepared", "runs": "runs"}
 """Folders that every configuration names; others join them."""
+
+
+def _each_once(trackers: tuple[Tracker, ...]) -> tuple[Tracker, ...]:
+    """Refuse a tracker that is named twice: the two would write the same files."""
+    names = [tracker.name for tracker in trackers]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"names {', '.join(twice)} twice; each tracker can be named once.")
+    return trackers
+
+
+def _as_list(value: object) -> object:
+    """Accept `track: mlflow` and `track: {name: mlflow, ...}` for a list of one."""
+    return [value] if isinstance(value, str | Mapping | Tracker) else value
+
+
+Trackers = Annotated[
+    tuple[Annotated[Tracker, family(TRACKERS)], ...], BeforeValidator(_as_list), AfterValidator(_each_once)
+]
 
 
 class RunConfig(Record):
@@ -67,6 +94,9 @@ class RunConfig(Record):
     """The phase that judges the model."""
     predict: PredictSettings = PredictSettings()
     """The phase that maps scenes."""
+    # Plain, since files may refer to defaults.
+    track: Trackers = cast("tuple[Tracker, ...]", ("tensorboard",))
+    """Where figures and pictures of a training go besides the run folder's own files; one or several."""
     machine: MachineSettings = MachineSettings()
     """What all of it runs on."""
     logging: LoggingSettings = LoggingSettings()

@@ -1,7 +1,8 @@
 """The verb `run`: every enabled phase of a configuration, in order and timed."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,7 @@ from terrazzo.data.pictures.gallery import draw_gallery
 from terrazzo.data.prepare import open_prepared
 from terrazzo.data.verify.results import VERIFY_FILE
 from terrazzo.errors import ConfigError, UnfitDataError
+from terrazzo.log_progress import logged
 from terrazzo.logs import configure_logging, is_leader, timed
 from terrazzo.phases.calibrate import calibrate
 from terrazzo.phases.evaluate import evaluate
@@ -23,7 +25,9 @@ from terrazzo.phases.verify import verify
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
 from terrazzo.storage import write_bytes
+from terrazzo.tracking import TrackedRun, require_trackers
 from terrazzo.training.distributed import start
+from terrazzo.training.track import track_phases
 
 __all__ = ["run"]
 
@@ -36,6 +40,11 @@ class _Story:
 
     listener: Listener
     phases: list[PhaseTiming] = field(default_factory=list)
+
+    @property
+    def done(self) -> list[PhaseTiming]:
+        """Phases that were not skipped."""
+        return [phase for phase in self.phases if phase.skipped is None]
 
     def do(self, name: str, work: Callable[[], Result]) -> Result:
         """Do a phase and note its time."""
@@ -67,9 +76,11 @@ def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
         ConfigError: A phase needs what an earlier, disabled one would have made.
         UnfitDataError: Verifying found errors; they lie in `verify.json` of the run folder.
     """
+    if config.train.enable:
+        require_trackers(config.track)
     configure_logging(config.logging, config.folder)
     begun = time.monotonic()
-    story = _Story(listener)
+    story = _Story(logged(listener))
     _verify(config, story)
     _prepare(config, story)
     bundle = _train(config, story)
@@ -89,7 +100,16 @@ def run(config: RunConfig, *, listener: Listener = silent) -> RunSummary:
     if is_leader():
         summary.save()
         write_report(config.folder)
+        tracked = TrackedRun(config.name, config.folder, config.as_dict(), config.train.monitor.figure)
+        track_phases(config.track, tracked, [(phase.name, _told(phase, scores)) for phase in story.done])
     return summary
+
+
+def _told(phase: PhaseTiming, scores: Mapping[str, float]) -> dict[str, float]:
+    """Return what trackers are told of a phase: its seconds, and of a judgement the figure that is compared."""
+    split = phase.name.removeprefix("evaluate ")
+    found = {f"evaluate/{split}_miou": scores[split]} if phase.name != split and math.isfinite(scores[split]) else {}
+    return {"seconds": phase.seconds, **found}
 
 
 def _verify(config: RunConfig, story: _Story) -> None:

@@ -7,6 +7,7 @@ from terrazzo.data.features.cache import FeatureCache
 from terrazzo.data.prepare import open_prepared, prepare_data
 from terrazzo.data.prepared import Prepared
 from terrazzo.data.splitting.validation_sets import validation_sets
+from terrazzo.log_progress import logged
 from terrazzo.logs import configure_logging
 from terrazzo.phases.features import cached_features
 from terrazzo.phases.normalisation import expected_normalisation
@@ -15,6 +16,7 @@ from terrazzo.phases.summary import TrainingSummary
 from terrazzo.progress import Listener, silent
 from terrazzo.report import write_report
 from terrazzo.storage import write_json
+from terrazzo.tracking import require_trackers
 from terrazzo.training.distributed import Processes, start
 from terrazzo.training.job import TrainingJob, TrainSummary
 from terrazzo.training.loop import fit
@@ -42,7 +44,9 @@ def train(config: RunConfig, *, listener: Listener = silent) -> TrainingSummary:
         DataError: The data is not fit to train on.
         TrainingError: A loss is not finite, or the folder holds another run.
     """
+    require_trackers(config.track)
     configure_logging(config.logging, config.folder)
+    listener = logged(listener)
     begun = time.monotonic()
     processes = start(config.machine)
     prepared = _prepared_once(config, processes, listener if processes.first else silent)
@@ -78,6 +82,7 @@ def _job(config: RunConfig, prepared: Prepared, features: FeatureCache | None) -
         licence=pretraining.licence if pretraining is not None else "",
         validation={name: one.every for name, one in validation_sets(config.data).items()},
         features=features,
+        trackers=config.track,
     )
 
 

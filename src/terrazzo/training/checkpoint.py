@@ -67,7 +67,8 @@ class RunState:
         reference: Value that an epoch has to better for early stopping.
         stale: Epochs since it was bettered.
         external: Identifier, revision and SHA-256 of frozen weights that stand in no checkpoint; empty without any.
-        events: Bytes of each TensorBoard file that belong to this state.
+        events: Bytes of each file of local trackers that belong to this state, by path in the run folder; those of
+            TensorBoard by their names alone.
         scaler: State of the loss scaler; empty without one.
         numbers: Parts of the optimiser's state that are no tensors, by "parameter/name".
         finished: Nothing is left to train.

@@ -10,6 +10,9 @@ import torch
 from terrazzo.data.pictures.picture import write_png
 from terrazzo.errors import TrainingError
 from terrazzo.progress import Listener, silent
+from terrazzo.tracking.confusion_figure import confusion_figure
+from terrazzo.tracking.entry import Entry
+from terrazzo.tracking.tracking import epoch_entry
 from terrazzo.training.checkpoint import Best, RunState
 from terrazzo.training.evaluation import Evaluation, evaluate_split
 from terrazzo.training.figures import MEAN_FIGURE, split_figures, split_values, steps_figure
@@ -138,16 +141,17 @@ def conclude(
 
 
 def show(session: Session, row: Row, evaluations: Mapping[str, Evaluation]) -> None:
-    """Put an epoch's figures and its worst validation samples into TensorBoard, and the samples into `samples/`.
+    """Tell the trackers of an epoch: its figures, confusion matrices and worst validation samples.
 
-    Wall times stay out, so that the curves of equal runs are equal.
+    The samples also go into `samples/`. After the last epoch the trackers learn what the run came to.
     """
     session.loss_sum, session.patches = 0.0, 0
-    if session.events is None:
+    if not session.processes.first:
         return
-    shown = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "seconds")}
-    session.events.scalars(shown, int(row["epoch"] or 0))
+    state, tracking = session.state, session.tracking
+    tracking.add(epoch_entry(row, update=state.step))
     for split, evaluation in evaluations.items():
+        tracking.add(_confusion(session, split, evaluation))
         if not evaluation.worst:
             continue
         pictures = sample_panels(
@@ -158,9 +162,32 @@ def show(session: Session, row: Row, evaluations: Mapping[str, Evaluation]) -> N
             processes=session.processes,
         )
         name = "worst" if split == "val" else f"worst-{split}"
-        session.events.pictures(name, pictures, int(row["epoch"] or 0))
+        tracking.add(Entry("pictures", {}, name, state.epoch, state.step, pictures=pictures))
         for number, picture in enumerate(pictures, start=1):
             write_png(session.folder.samples / f"{name}-{number}.png", picture)
+    if state.finished:
+        tracking.add(Entry("summary", _outcome(state, session.job.settings), "", state.epoch, state.step))
+
+
+def _confusion(session: Session, split: str, evaluation: Evaluation) -> Entry:
+    """Return the confusion matrix of a split, drawn where a tracker shows pictures."""
+    names, counts = list(session.job.prepared.classes.names), evaluation.confusion.counts.tolist()
+    title = f"{split}, epoch {session.state.epoch}"
+    pictures = [confusion_figure(title, names, counts)] if session.tracking.shows_pictures else []
+    values = {"classes": names, "counts": counts}
+    return Entry("confusion", values, split, session.state.epoch, session.state.step, pictures=pictures)
+
+
+def _outcome(state: RunState, settings: TrainSettings) -> dict[str, Any]:
+    """Return what a finished training came to."""
+    return {
+        "epochs": state.epoch,
+        "updates": state.updates,
+        "best_epoch": state.best[0].epoch,
+        f"best_{settings.monitor.figure}": state.best[0].value,
+        "stopped_early": state.stopped_early,
+        "seconds": state.seconds,
+    }
 
 
 def sentence(row: Row, settings: TrainSettings) -> str:

@@ -1,6 +1,6 @@
 """What a training needs, and what it gives back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from terrazzo.losses import Loss
 from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import Architecture
 from terrazzo.record import Record
+from terrazzo.tracking import TensorBoard, Tracker
 from terrazzo.training.optim import Optimizer
 from terrazzo.training.schedule import Schedule
 from terrazzo.training.settings import TrainSettings
@@ -42,6 +43,7 @@ class TrainingJob:
         validation: Epochs from one measurement to the next of each named validation set, by its name; the data has a
             split `val_<name>` for it.
         features: Whole cache of the network's frozen features; None where it computes its own.
+        trackers: Where figures and pictures go besides the run folder's own files.
     """
 
     name: str
@@ -60,6 +62,7 @@ class TrainingJob:
     licence: str = ""
     validation: Mapping[str, int] = field(default_factory=dict)
     features: FeatureCache | None = None
+    trackers: Sequence[Tracker] = (TensorBoard(),)
 
     @property
     def described(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from terrazzo.errors import TrainingError
 from terrazzo.models.weight_files import weights_sha256
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, write_json
+from terrazzo.tracking import Entry
 from terrazzo.training.checkpoint import read_state
 from terrazzo.training.conclusion import (
     conclude,
@@ -38,7 +39,7 @@ from terrazzo.training.objective import seed_step
 from terrazzo.training.rates import set_rate
 from terrazzo.training.session import Session, begin, opening, save
 from terrazzo.training.settling import settle
-from terrazzo.training.track import profiled, write_metadata
+from terrazzo.training.track import deliver, profiled, write_metadata
 
 __all__ = ["fit", "train_epoch", "update"]
 
@@ -74,7 +75,7 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
         if settings.sanity_batches and not session.resumed:
             validate(session, tuple(session.validation), told, limit=settings.sanity_batches)
         total = session.updates_per_epoch * settings.epochs_to_run
-        with Progress("train", listener=told, total=total, unit="updates") as progress:
+        with session.tracking, Progress("train", listener=told, total=total, unit="updates") as progress:
             progress.done = session.state.step
             progress.note(opening(session))
             while not session.state.finished:
@@ -91,8 +92,6 @@ def fit(job: TrainingJob, *, processes: Processes | None = None, listener: Liste
                     settle(job, folder, session.state)
                 processes.wait()
                 progress.note(sentence(row, settings))
-        if session.events is not None:
-            session.events.close()
         return summary(job, folder, session.state, resumed=session.resumed)
 
 
@@ -115,6 +114,7 @@ def _already_finished(job: TrainingJob, folder: RunFolder, processes: Processes,
         )
     if processes.first:
         settle(job, folder, state)
+        deliver(job, state.history)
     processes.wait()
     with Progress("train", listener=listener, total=state.step, unit="updates") as progress:
         progress.done = state.step
@@ -152,8 +152,10 @@ def train_epoch(session: Session, progress: Progress) -> float:
             if step == settings.profile:
                 profiling.close()
             progress.advance(loss=loss, lr=rate)
-            if session.events is not None and step % settings.log_every == 0:
-                session.events.scalars({"step/loss": loss, "step/lr": rate}, step)
+            if step % settings.log_every == 0:
+                session.tracking.add(
+                    Entry("update", {"loss": loss, "lr": rate}, epoch=session.state.epoch + 1, update=step)
+                )
             every = settings.checkpoint_every_steps
             if every is not None and step % every == 0 and position + 1 < len(remaining):
                 session.state = replace(session.state, partial_seconds=time.monotonic() - begun)

@@ -14,6 +14,7 @@ from terrazzo.data.statistics import class_weights
 from terrazzo.errors import ConfigError, ModelError, TrainingError
 from terrazzo.models.architecture import Network
 from terrazzo.models.external import identity, load_own_state, own_state, require_identity
+from terrazzo.tracking import Tracking
 from terrazzo.training.average import Average
 from terrazzo.training.cached_network import require_own_features
 from terrazzo.training.checkpoint import (
@@ -31,7 +32,7 @@ from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob
 from terrazzo.training.objective import MEMORY_FORMAT, Objective
 from terrazzo.training.settling import settle
-from terrazzo.training.track import Events
+from terrazzo.training.track import open_tracking
 
 __all__ = ["Session", "begin", "opening", "save"]
 
@@ -54,7 +55,7 @@ class Session:
         rows: Training patches.
         chances: How likely each of them is drawn; None where each comes once an epoch.
         state: Where the run stands.
-        events: TensorBoard's files; None in processes that write nothing.
+        tracking: The trackers, in the first process; in others one that does nothing.
         resumed: Whether it went on from a checkpoint.
         loss_sum: Of this process in the epoch under way: loss times patches.
         patches: Of this process in the epoch under way.
@@ -72,7 +73,7 @@ class Session:
     rows: list[int]
     chances: list[float] | None
     state: RunState
-    events: Events | None = None
+    tracking: Tracking = field(default_factory=Tracking)
     resumed: bool = False
     loss_sum: float = 0.0
     patches: int = 0
@@ -171,7 +172,7 @@ def begin(job: TrainingJob, folder: RunFolder, processes: Processes) -> Session:
     if folder.last.is_file():
         _resume(session, load_checkpoint(folder.last))
     if processes.first:
-        session.events = Events(folder.events, session.state.events)
+        session.tracking = open_tracking(job, session.state.events, session.state.history)
         if session.resumed:
             settle(job, folder, session.state)
     return session
@@ -251,7 +252,7 @@ def save(session: Session) -> None:
         session.state = replace(
             session.state,
             partial=tuple((float(total), float(patches)) for total, patches in partial.tolist()),
-            events=session.events.sizes() if session.events is not None else {},
+            events=session.tracking.sizes(),
             scaler=processes.scaler.state_dict() if processes.scaler is not None else {},
             numbers=numbers,
         )

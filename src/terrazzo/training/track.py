@@ -1,7 +1,7 @@
-"""The records of a run: log.csv, TensorBoard's event files and metadata.json.
+"""The records of a run: log.csv, metadata.json, and what its trackers are opened with and told after training.
 
-The history lives in the checkpoint: log.csv is made from it anew, and event files are cut to the bytes that belong to
-it, so that a run that was killed and taken up again leaves the records of one that never stopped.
+The history lives in the checkpoint: log.csv is made from it anew, and the files of local trackers are cut to the bytes
+that belong to it, so that a run that was killed and taken up again leaves the records of one that never stopped.
 """
 
 import contextlib
@@ -10,29 +10,38 @@ import importlib.metadata
 import io
 import os
 import platform
-import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch.utils.tensorboard import SummaryWriter
 
+from terrazzo.logs import redact
 from terrazzo.storage import atomic_path, read_json, write_json, write_text
+from terrazzo.tracking import Entry, TrackedRun, Tracker, Tracking
+from terrazzo.training.checkpoint import read_state
+from terrazzo.training.folder import RunFolder
+from terrazzo.training.job import TrainingJob
 
-__all__ = ["COLUMNS", "Events", "package_versions", "profiled", "write_log", "write_metadata"]
+__all__ = [
+    "COLUMNS",
+    "deliver",
+    "open_tracking",
+    "package_versions",
+    "profiled",
+    "track_phases",
+    "write_log",
+    "write_metadata",
+]
 
 COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_miou", "val_avg_steps", "val_bf1", "seconds")
 """Columns that every log.csv begins with; empty where a figure does not apply."""
 
 PACKAGES = ("terrazzo", "lightning", "numpy", "rasterio", "safetensors", "segmentation-models-pytorch", "timm", "torch")
-EVENT_FILE = re.compile(r"events\.out\.tfevents\.(\d+)\.")
 
 
 def write_log(path: Path, history: Sequence[Mapping[str, float | int | None]]) -> None:
@@ -51,65 +60,43 @@ def write_log(path: Path, history: Sequence[Mapping[str, float | int | None]]) -
     write_text(path, text.getvalue())
 
 
-class Events:
-    """TensorBoard's event files of a run.
+def open_tracking(job: TrainingJob, known: Mapping[str, int], history: Sequence[Mapping[str, Any]]) -> Tracking:
+    """Open the trackers of a training.
 
     Args:
-        folder: Where they lie.
-        known: Bytes of each file that belong to the checkpoint that the run goes on from; what lies beyond is cut off,
-            and files that are not named are removed.
+        job: Says which, and what the run is called.
+        known: Bytes of the files of local trackers that belong to the checkpoint that it goes on from.
+        history: Rows of the epochs that are done.
     """
-
-    def __init__(self, folder: Path, known: Mapping[str, int]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        _cut(folder, known)
-        _wait_for_next_name(known)
-        self._folder = folder
-        self._writer = SummaryWriter(str(folder), flush_secs=30)
-
-    def scalars(self, values: Mapping[str, float | int | None], step: int) -> None:
-        """Add points to curves; None adds none."""
-        for name, value in values.items():
-            if value is not None:
-                self._writer.add_scalar(name, value, step)
-
-    def pictures(self, name: str, pictures: Sequence[UInt8[np.ndarray, "y x 3"]], step: int) -> None:
-        """Add pictures, called name/1, name/2, ..."""
-        for number, picture in enumerate(pictures, start=1):
-            self._writer.add_image(f"{name}/{number}", picture, step, dataformats="HWC")
-
-    def sizes(self) -> dict[str, int]:
-        """Put everything on the disk and return the bytes of each file."""
-        self._writer.flush()
-        sizes = {}
-        for path in sorted(self._folder.glob("events.out.tfevents.*")):
-            with path.open("rb") as handle:
-                os.fsync(handle.fileno())
-                sizes[path.name] = os.fstat(handle.fileno()).st_size
-        return sizes
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.close()
+    run = TrackedRun(job.name, job.folder, job.described, job.settings.monitor.figure, known=known)
+    return Tracking(job.trackers, run, history=history)
 
 
-def _cut(folder: Path, known: Mapping[str, int]) -> None:
-    """Remove what was written after the checkpoint."""
-    for path in folder.glob("events.out.tfevents.*"):
-        if path.name not in known:
-            path.unlink()
-        elif path.stat().st_size > known[path.name]:
-            os.truncate(path, known[path.name])
+def deliver(job: TrainingJob, history: Sequence[Mapping[str, Any]]) -> None:
+    """Deliver what has not arrived yet of a finished run; local trackers have everything."""
+    remote = replace(job, trackers=tuple(tracker for tracker in job.trackers if tracker.is_remote))
+    if remote.trackers:
+        open_tracking(remote, {}, history).close()
 
 
-def _wait_for_next_name(known: Mapping[str, int]) -> None:
-    """Wait until a new file's name, which begins with the second, sorts behind those that exist: readers go by it."""
-    stamps = [int(found.group(1)) for name in known if (found := EVENT_FILE.match(name))]
-    newest = max(stamps, default=0)
-    # A clock that was set back by more than this cannot be waited for.
-    deadline = time.monotonic() + 2.0
-    while int(time.time()) <= newest and time.monotonic() < deadline:
-        time.sleep(0.02)
+def track_phases(
+    trackers: Sequence[Tracker], run: TrackedRun, phases: Sequence[tuple[str, Mapping[str, float]]]
+) -> None:
+    """Tell trackers of the phases that were done; a run that was trained elsewhere is not tracked.
+
+    Args:
+        trackers: Those that do not take phases are left out.
+        run: The run.
+        phases: Name of each, with its seconds and scores.
+    """
+    checkpoint = RunFolder(run.folder).last
+    told = [tracker for tracker in trackers if tracker.takes_phases]
+    if not told or not checkpoint.is_file():
+        return
+    state = read_state(checkpoint)
+    with Tracking(told, replace(run, known=state.events), history=state.history) as tracking:
+        for phase, values in phases:
+            tracking.add(Entry("phase", dict(values), phase, state.epoch, state.updates))
 
 
 def package_versions() -> dict[str, str]:
@@ -128,7 +115,9 @@ def write_metadata(path: Path, content: Mapping[str, Any]) -> None:
         path: Goal.
         content: Facts of the run beside environment, versions, commit and command.
     """
-    begun = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "host": platform.node()}
+    # A shell may have put a secret into an argument.
+    command = [redact(argument) for argument in sys.argv]
+    begun = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "host": platform.node()}
     if path.is_file():
         earlier = read_json(path)
         write_json(path, {**earlier, "resumed": [*earlier.get("resumed", []), begun]})
