@@ -32,7 +32,7 @@ export async function showPixel(scene: SceneFacts, x: number, y: number, signal:
     say(crs.length < 30 ? crs : "Coordinates", `${east.toFixed(2)}, ${north.toFixed(2)}`);
     if (latitude !== null && longitude !== null) say("Position", degrees(latitude, longitude));
   }
-  for (const { band, value } of found.bands) say(band, value === null ? "not measured" : figure(value));
+  for (const { band, value } of found.bands) say(band, value === null ? "not measured" : String(Number(value.toPrecision(7))));
   const parts: Node[] = [list];
   if (found.probabilities.length) parts.push(probabilities(scene, found.probabilities));
   body("pixel").replaceChildren(...parts);
@@ -50,7 +50,7 @@ function probabilities(scene: SceneFacts, values: number[]): HTMLElement {
       "tr",
       {},
       make("th", { scope: "row" }, scene.classes[position]?.name ?? "?"),
-      make("td", {}, bar),
+      make("td", { class: "meter" }, bar),
       make("td", { class: "number" }, value.toFixed(3)),
     );
   });

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from terrazzo.errors import DataError
-from terrazzo.scene.layers import layer_path
 from terrazzo.serve.map_classes import is_map
 from terrazzo.serve.rasters import SUFFIXES, open_viewed
-from terrazzo.serve.viewed_scene import LAYERS, ViewedScene, scene_id
+from terrazzo.serve.viewed_scene import LAYERS, ViewedScene, layer_file, scene_id
 
 __all__ = ["Allowed", "folders_below", "is_run", "mapped_scene", "pictured_scene", "scenes_in"]
 
@@ -119,7 +118,7 @@ def mapped_scene(
     entry = entry or _summaries(path.parent, [f"{path.stem}.summary.json", "summary.json"]).get(path.name)
     layers = {}
     for name in LAYERS:
-        beside = layer_path(path, name)
+        beside = layer_file(path, name)
         if beside.is_file() and allowed(beside):
             layers[name] = beside
     note = ""

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -13,11 +12,14 @@ from terrazzo.serve.kept_answers import KeptAnswers
 from terrazzo.serve.rasters import Pixels, ViewedRaster, open_viewed
 from terrazzo.serve.reduced_copies import ReducedCopies
 from terrazzo.serve.rendering import class_picture, flag_picture, image_picture, ramp_picture
-from terrazzo.serve.stretching import Stretch, band_range, default_stretch
+from terrazzo.serve.stretching import Stretch, band_ranges, default_stretch
 from terrazzo.serve.tile_grid import TileGrid, TilePlace
 from terrazzo.serve.viewed_scene import IMAGE, MAP, ViewedScene
 
 __all__ = ["TileMaker", "TileStyle", "popcount"]
+
+_WHOLE = 2**30
+"""Pixels along a side of a pixel where only the whole raster is looked at."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +108,16 @@ class TileMaker:
         bands = style.bands or raster.numbers[:3] if len(raster.numbers) >= 3 else style.bands or raster.numbers[:1]
         _require_bands(raster, bands)
         stretch = style.stretch or default_stretch(raster)
-        ranges = [
-            self._kept.get(
-                ("range", scene.id, scene.version, band, stretch),
-                lambda: self._range(raster.path, band, stretch),  # noqa: B023
-            )
-            for band in bands
-        ]
+        ranges = self._kept.get(
+            ("ranges", scene.id, scene.version, bands, stretch), lambda: self._ranges(raster, bands, stretch)
+        )
         with self._copies.quicker(raster, factor, smooth=True) as source:
             found = _read(source, place, bands, smooth=True)
         return image_picture(found.values, found.valid, ranges)
 
-    def _range(self, path: Path, band: int, stretch: Stretch) -> tuple[float, float]:
-        with open_viewed(path) as raster:
-            if stretch == "full" and raster.source.dtypes[band - 1] == "uint8":
-                return 0.0, 255.0
-            with self._copies.quicker(raster, 2**30, smooth=True) as source:
-                return band_range(source, band, stretch)
+    def _ranges(self, raster: ViewedRaster, bands: tuple[int, ...], stretch: Stretch) -> list[tuple[float, float]]:
+        with self._copies.quicker(raster, _WHOLE, smooth=True) as source:
+            return band_ranges(source, bands, stretch)
 
 
 def popcount(sets: Shaped[np.ndarray, "y x"]) -> Float32[np.ndarray, "y x"]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from terrazzo.storage import fingerprint
 
-__all__ = ["IMAGE", "LAYERS", "MAP", "ViewedScene", "scene_id"]
+__all__ = ["IMAGE", "LAYERS", "MAP", "ViewedScene", "layer_file", "scene_id"]
 
 IMAGE, MAP = "image", "class"
 """Names of the image and of the map of classes among a scene's files."""
@@ -70,3 +70,14 @@ def scene_id(path: Path) -> str:
     20
     """
     return hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+
+
+def layer_file(path: Path, name: str) -> Path:
+    """Return where a further layer of a map lies: where `terrazzo.scene.layers.layer_path` had it written.
+
+    That module loads all that makes maps, which takes seconds.
+
+    >>> layer_file(Path("maps/a.tif"), "confidence").name
+    'a_confidence.tif'
+    """
+    return path.with_name(f"{path.stem}_{name}{path.suffix}")

@@ -118,23 +118,43 @@ def _scene_routes(desk: _Desk, *, jobs: bool) -> APIRouter:
     routes = APIRouter(tags=["viewer"])
     plain = {"X-Content-Type-Options": HEADERS["X-Content-Type-Options"]}
 
-    @routes.get("/scenes", summary="List the scenes that may be looked at")
+    @routes.get(
+        "/scenes",
+        operation_id="list_scenes",
+        summary="List the scenes that may be looked at",
+        responses=documented(401, 429),
+    )
     async def list_scenes(response: Response) -> SceneList:
         response.headers.update(plain)
         scenes = await desk.ask(desk.library.scenes)
         return SceneList(scenes=tuple(scene_brief(scene) for scene in scenes), jobs=jobs)
 
-    @routes.get("/scenes/{name}", summary="Tell what a scene holds", responses=documented(404, 422))
+    @routes.get(
+        "/scenes/{name}",
+        operation_id="tell_scene",
+        summary="Tell what a scene holds",
+        responses=documented(401, 404, 422, 429),
+    )
     async def tell_scene(name: SceneName, response: Response) -> SceneFacts:
         response.headers.update(plain)
         return await desk.ask(scene_facts, await desk.scene(name), desk.kept)
 
-    @routes.get("/scenes/{name}/areas", summary="Tell what each class covers", responses=documented(404, 422))
+    @routes.get(
+        "/scenes/{name}/areas",
+        operation_id="tell_areas",
+        summary="Tell what each class covers",
+        responses=documented(401, 404, 422, 429),
+    )
     async def tell_areas(name: SceneName, response: Response) -> SceneAreas:
         response.headers.update(plain)
         return await desk.ask(scene_areas, await desk.scene(name), desk.kept)
 
-    @routes.get("/scenes/{name}/pixels/{x}/{y}", summary="Tell what stands at a pixel", responses=documented(404, 422))
+    @routes.get(
+        "/scenes/{name}/pixels/{x}/{y}",
+        operation_id="tell_pixel",
+        summary="Tell what stands at a pixel",
+        responses=documented(401, 404, 422, 429),
+    )
     async def tell_pixel(name: SceneName, x: Place, y: Place, response: Response) -> PixelFacts:
         response.headers.update(plain)
         found = await desk.ask(pixel_facts, await desk.scene(name), x=x, y=y, kept=desk.kept)
@@ -144,11 +164,12 @@ def _scene_routes(desk: _Desk, *, jobs: bool) -> APIRouter:
 
     @routes.get(
         "/scenes/{name}/tiles/{layer}/{level}/{column}/{row}",
+        operation_id="draw_tile",
         summary="Draw a tile of a layer",
         response_class=Response,
         responses={
             200: {"description": "A picture of 512 x 512 pixels.", "content": {"image/png": {}}},
-            **documented(404, 422),
+            **documented(401, 404, 422, 429),
         },
     )
     async def draw_tile(
