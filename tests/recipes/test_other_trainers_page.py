@@ -50,6 +50,7 @@ OPTIONS = {
     "folders-smp": """
         --model --encoder --image-size --exp-name --log-dir --class-list --max-mask-val --dataset --add-dirs --val-dir
         --add-val-dirs --adv-freq --use-only-add-val --batch -lr --epochs --augmentation --cpu --device --seed --workers
+        train.sh dataset_utils test_augment tensorboard|--logdir validate.sh
         validate.py|--check-path validate.py|--check-dir validate.py|--thres validate.py|--dataset-dir
         validate.py|--output-dir validate.py|--vis validate.py|--plots validate.py|--no-plots validate.py|--only-plots
         validate.py|--binary validate.py|--raw validate.py|--com validate.py|--tile-size validate.py|--cpu
@@ -71,7 +72,8 @@ OPTIONS = {
         CALLBACK.LOGGER.COMMET.FLAG CALLBACK.LOGGER.COMMET.SAVE_DIR CALLBACK.LOGGER.COMMET.WORKSPACE
         CALLBACK.LOGGER.COMMET.PROJECT_NAME CALLBACK.LOGGER.JSON PRIVATE.COMET_API DEVICE TEST.BATCH_SIZE SYSTEM.GPUS
         SYSTEM.SEED SYSTEM.NUM_WORKERS SYSTEM.CUDNN.ENABLED SYSTEM.CUDNN.BENCHMARK SYSTEM.CUDNN.DETERMINISTIC
-        MODEL_PATH DATA_PATH TEST_ID GPUS preprocess_seg_pytorch.py read_cvat.py""",
+        MODEL_PATH DATA_PATH TEST_ID GPUS train.py predict.py train.yaml test.yaml preprocess_seg_pytorch.py read_cvat.py
+        split01.pkl colormap.npy""",
 }
 """Every option of their documents, a bar in place of a space within a name, by our recipe."""
 
