@@ -39,11 +39,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def set_apart(markdown: str) -> str:
-    """Put an empty line before each list that follows a line of text; code is left alone.
-
-    >>> set_apart("text\\n- one\\n- two")
-    'text\\n\\n- one\\n- two'
-    """
+    """Put an empty line before each list that follows a line of text; code is left alone."""
     lines: list[str] = []
     fenced = False
     for line in markdown.split("\n"):

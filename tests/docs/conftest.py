@@ -66,6 +66,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name = f"{role}_{number}.tif"
             write_pair(folder / "data" / "images" / name, folder / "data" / "gt" / name, next(seeds))
     write_pair(folder / "scene.tif", folder / "scene_truth.tif", next(seeds))
+    (folder / "split").mkdir()
+    np.save(folder / "split" / "colormap.npy", np.array([[128, 64, 128], [0, 0, 142]], np.uint8))
     (folder / "terrazzo.yaml").write_text(CONFIG, encoding="utf-8")
     before, threads = Path.cwd(), torch.get_num_threads()
     os.chdir(folder)

@@ -17,11 +17,14 @@ import yaml
 
 from terrazzo.cli.application import application
 from terrazzo.config import config_schema, list_recipes, load_config
+from terrazzo.config.run_config import RunConfig
 from terrazzo.record import Table
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>.*?) -->\n\n?)?```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^>]*?) -->\n\n?)?```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 LANGUAGES = {"", "python", "yaml", "console", "sh", "text", "toml", "json", "javascript", "dockerfile", "ini", "sql"}
 OTHERS = {"make", "pip", "ray", "torchrun", "tensorboard", "source", "export", "cd", "docker", "podman", "curl",
           "sbatch", "jupyter", "mlflow", "python", "sha256sum", "npm", "eval"}  # fmt: skip
@@ -136,7 +139,7 @@ def test_yaml_is_a_configuration(block: Block, place: Path, monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
     save_files(block.page)
     content = yaml.safe_load(block.text)
-    if set(content) <= {"head", "backbone"} or "name" in content:
+    if not set(content) & {"include", *RunConfig.model_fields} - {"name"}:  # of a component alone
         record = content if "name" in content else next(iter(content.values()))
         families = [table for table in Table._all.values() if record["name"] in table]
         assert families, f"{block}: no component is called {record['name']}"
@@ -275,7 +278,8 @@ def test_a_wrong_command_line_is_found(words: list[str]) -> None:
 
 
 def test_parts_of_a_page_are_found() -> None:
-    text = 'a\n\n<!-- not run: because of this -->\n\n```yaml title="x.yaml"\nb: 1\n```\n```console\n$ c \\\n  d | e\nf\n```\n'
+    text = 'a\n\n<!-- not run: because of this -->\n\n```yaml title="x.yaml"\nb: 1\n```\n'
+    text += "```console\n$ c \\\n  d | e\nf\n```\n"
     first, second = blocks_of(Path("x.md"), text)
     assert (first.language, first.title, first.reason, first.line) == ("yaml", "x.yaml", "because of this", 5)
     assert [list(segments(line)) for line in command_lines(second.text)] == [[["c", "d"], ["e"]]]
