@@ -1,4 +1,4 @@
-"""Shows the examples in docstrings as code on the site: griffe leaves them as text, in which brackets would be links."""
+"""Shows the examples in docstrings as code on the site; griffe leaves them as text, in which brackets are links."""
 
 import re
 from typing import Any
