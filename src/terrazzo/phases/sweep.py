@@ -33,6 +33,7 @@ from terrazzo.sweep.journal import (
     write_sweep,
 )
 from terrazzo.sweep.planning import Placement, folds_of, load_all, load_trial
+from terrazzo.sweep.results import begun_trials
 from terrazzo.sweep.running import Sweeping
 from terrazzo.sweep.search.optuna_search import OptunaSearch
 from terrazzo.sweep.search.random_search import RandomSearch
@@ -180,8 +181,8 @@ def sweep(plan: SweepPlan, *, listener: Listener = silent) -> SweepSummary:
 def collect_sweep(plan: SweepPlan) -> SweepSummary:
     """Put together what has finished, and start nothing: while a sweep runs, or after its array has."""
     begun = time.monotonic()
-    trials = plan.trials or tuple(_all(plan.search()))
-    return _summary(plan, trials, begun)
+    # Asking Optuna would make it choose, and open a journal that a running sweep writes.
+    return _summary(plan, plan.trials or begun_trials(plan.folder), begun)
 
 
 def _search(space: Space, folder: Path, settings: SweepSettings, first: RunConfig) -> Search:

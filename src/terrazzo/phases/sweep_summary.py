@@ -72,7 +72,8 @@ class SweepSummary(Summary):
         ranked = [by_label[label] for label in self.outcome["ranked"][:_MOST_LINES]]
         if ranked:
             told["settings"] = [self._setting_line(one) for one in ranked]
-        differences = [self._difference_line(one) for one in self.outcome["differences"][:_MOST_LINES]]
+        known = [one for one in self.outcome["differences"] if one["refused"] or one["units"] > 1]
+        differences = [self._difference_line(one) for one in known[:_MOST_LINES]]
         if differences:
             told["differences"] = differences
         ended_badly = [one for one in self.outcome["trials"] if one["state"] in {"failed", "pruned"}]

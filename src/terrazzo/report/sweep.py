@@ -14,11 +14,20 @@ __all__ = [
     "SpreadFacts",
     "SweepFacts",
     "TrialFacts",
+    "figure_name",
     "sweep_facts",
 ]
 
 TRAINING = "training"
 """Stands beside the splits for the figure that training watched, at its best epoch."""
+_NAMES = {
+    "miou": "mIoU",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "foreground_iou": "foreground IoU",
+    "boundary_iou": "boundary IoU",
+    "ece": "ECE",
+    "avg_steps": "mean steps",
+}
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,17 @@ class SweepFacts:
     folds: tuple[FoldFacts, ...] = ()
     importance: tuple[tuple[str, float, float], ...] = ()
     trials: tuple[TrialFacts, ...] = field(default=())
+
+
+def figure_name(name: str) -> str:
+    """Return what a figure is called on a page.
+
+    >>> [figure_name(name) for name in ("miou", "iou open water", "frequency_weighted_iou", "val_miou", "val_loss")]
+    ['mIoU', 'IoU open water', 'frequency-weighted IoU', 'val_miou', 'val_loss']
+    """
+    if name.startswith("iou "):
+        return f"IoU {name.removeprefix('iou ')}"
+    return _NAMES.get(name, name if name.startswith("val_") else name.replace("_", " "))
 
 
 def sweep_facts(content: Mapping[str, Any]) -> SweepFacts:

@@ -7,7 +7,7 @@ from typing import Any
 from terrazzo.report.blocks import missing, section, table
 from terrazzo.report.figures import Line, bar, line_chart
 from terrazzo.report.html import Markup, tag
-from terrazzo.report.sweep import SettingFacts, SweepFacts, TrialFacts
+from terrazzo.report.sweep import SettingFacts, SweepFacts, TrialFacts, figure_name
 from terrazzo.report.sweep_figures import COLOURS, Series, parallel_chart, value_chart
 from terrazzo.report.sweep_tables import ranked_settings
 from terrazzo.report.words import fine_percent
@@ -91,8 +91,9 @@ def values_section(sweep: SweepFacts) -> Markup | None:
     if not keys or sweep.ranked_by is None:
         return None
     split, figure = sweep.ranked_by
-    charts = [value_chart(f"{figure} over {key}", key, _series(means, key), figure=figure) for key in keys]
-    told = f"A point is the mean of a setting's runs: {figure} of {split}."
+    name = figure_name(figure)
+    charts = [value_chart(f"{name} over {key}", key, _series(means, key), figure=name) for key in keys]
+    told = f"A point is the mean of a setting's runs: {name} of {split}."
     return section("Values", tag("div", *charts, class_="charts"), tag("p", told, class_="note"))
 
 
@@ -124,7 +125,9 @@ def search_section(sweep: SweepFacts) -> Markup | None:
     parts: list[Markup] = []
     if len(keys) <= _MOST_AXES:
         rows = [(_plain(one.varied), value, one.label) for one, value in means]
-        chart = parallel_chart("Settings as lines", keys, rows, figure=sweep.ranked_by[1], better=sweep.more_is_better)
+        chart = parallel_chart(
+            "Settings as lines", keys, rows, figure=figure_name(sweep.ranked_by[1]), better=sweep.more_is_better
+        )
         parts.append(tag("div", chart, class_="charts"))
     if sweep.importance:
         parts.append(tag("h4", "What explains the differences"))

@@ -13,7 +13,7 @@ from terrazzo.report.words import short
 __all__ = ["COLOURS", "Scale", "Series", "parallel_chart", "scale_of", "strip", "strip_axis", "value_chart"]
 
 COLOURS = ("var(--first)", "var(--second)", "var(--third)", "var(--fourth)")
-STRIP, ROOM, STRIP_HEIGHT = 240.0, 8.0, 20.0
+STRIP, ROOM, STRIP_HEIGHT = 240.0, 8.0, 24.0
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360.0, 230.0, 56.0, 16.0, 10.0, 36.0
 LINES_HEIGHT = 200.0
 DECADES = 30.0
@@ -69,7 +69,9 @@ def scale_of(spreads: Sequence[SpreadFacts]) -> Scale:
 
 def strip(found: SpreadFacts, scale: Scale) -> Markup:
     """Return the runs of a setting as points, with the mean and its interval; the numbers stand beside it."""
-    middle = STRIP_HEIGHT / 2
+    middle, dots = 17.0, 7.0
+    if found.low is None:
+        dots = STRIP_HEIGHT / 2
     parts = [_upright(_along(value, scale), 0, STRIP_HEIGHT, "grid") for value in _marks(scale)]
     if found.low is not None and found.high is not None:
         left, right = _along(found.low, scale), _along(found.high, scale)
@@ -78,14 +80,15 @@ def strip(found: SpreadFacts, scale: Scale) -> Markup:
         # An end beyond the axis has no mark: the interval goes on.
         inside = [end for end in (found.low, found.high) if scale.low <= end <= scale.high]
         parts += [
-            tag("line", x1=x, x2=x, y1=middle - 4, y2=middle + 4, class_="whisker", style=style)
+            tag("line", x1=x, x2=x, y1=middle - 3, y2=middle + 3, class_="whisker", style=style)
             for x in (_along(end, scale) for end in inside)
         ]
     for name, value in found.values:
-        dot = tag("circle", cx=_along(value, scale), cy=middle, r=3, class_="run-dot")
+        dot = tag("circle", cx=_along(value, scale), cy=dots, r=3.2, class_="run-dot")
         parts.append(tag("g", tag("title", f"{name + ': ' if name else ''}{short(value)}"), dot))
-    x = _along(found.mean, scale)
-    parts.append(tag("line", x1=x, x2=x, y1=3, y2=STRIP_HEIGHT - 3, class_="mean-line"))
+    if found.runs > 1:
+        x = _along(found.mean, scale)
+        parts.append(_upright(x, 2, STRIP_HEIGHT - 2, "mean-line"))
     return tag(
         "svg", *parts, viewBox=f"0 0 {STRIP:g} {STRIP_HEIGHT:g}", width=STRIP, height=STRIP_HEIGHT, class_="whiskers",
         aria_hidden="true",

@@ -8,7 +8,7 @@ from terrazzo.report.document import contents, document
 from terrazzo.report.figures import bar
 from terrazzo.report.html import Markup, join, tag
 from terrazzo.report.page import PAGE_FILE
-from terrazzo.report.sweep import TRAINING, SweepFacts, TrialFacts, sweep_facts
+from terrazzo.report.sweep import TRAINING, SweepFacts, TrialFacts, figure_name, sweep_facts
 from terrazzo.report.sweep_curves import curves_section, search_section, values_section
 from terrazzo.report.sweep_tables import differences_section, folds_section, settings_section
 from terrazzo.report.words import duration, quantity, score
@@ -68,7 +68,7 @@ def _header(sweep: SweepFacts) -> Markup:
     if sweep.ranked and sweep.ranked_by is not None:
         split, figure = sweep.ranked_by
         where = "while training" if split == TRAINING else f"of {split}"
-        subject = f"{subject}. Best by {figure} {where}: {sweep.ranked[0]}"
+        subject = f"{subject}. Best by {figure_name(figure)} {where}: {sweep.ranked[0]}"
     return tag(
         "header",
         tag("p", "Terrazzo sweep", class_="kind"),
@@ -91,7 +91,7 @@ def _best_tiles(sweep: SweepFacts) -> list[tuple[str, str]]:
         spread = best.figures.get(split, {}).get(name)
         if spread is not None:
             several = "" if spread.deviation is None else tag("small", f" ± {spread.deviation:.3f}")
-            found.append((f"{name} of the best, {split}", join([score(spread.mean), several])))
+            found.append((f"{figure_name(name)} of the best, {split}", join([score(spread.mean), several])))
     return found
 
 
@@ -103,7 +103,7 @@ def _trials_section(sweep: SweepFacts) -> Markup:
     heads = (
         "trial",
         "state",
-        *(f"{sweep.figure}, {split}" for split in sweep.splits),
+        *(f"{figure_name(sweep.figure)}, {split}" for split in sweep.splits),
         "best while training",
         "epochs",
         "time",

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from terrazzo.report.blocks import missing, section, table
 from terrazzo.report.html import Markup, tag
-from terrazzo.report.sweep import TRAINING, DifferenceFacts, FoldFacts, SettingFacts, SpreadFacts, SweepFacts
+from terrazzo.report.sweep import (
+    TRAINING,
+    DifferenceFacts,
+    FoldFacts,
+    SettingFacts,
+    SpreadFacts,
+    SweepFacts,
+    figure_name,
+)
 from terrazzo.report.sweep_figures import scale_of, strip, strip_axis
 from terrazzo.report.words import duration, quantity, score
 
@@ -12,6 +20,8 @@ __all__ = ["differences_section", "folds_section", "ranked_settings", "settings_
 
 _FEW = 12
 """So many settings stand in the order in which they were asked for; more stand by rank."""
+_MOST_ROWS = 20
+"""Of a table; further ones are folded away."""
 _CHANCE = 0.05
 
 _SEEDS = (
@@ -40,7 +50,8 @@ def settings_section(sweep: SweepFacts) -> Markup:
     watched = dict.fromkeys(name for one in sweep.settings for name in one.figures.get(TRAINING, {}))
     shown += [(TRAINING, name) for name in watched]
     for split, figure in shown:
-        title = f"{figure} at the best epoch of training" if split == TRAINING else f"{figure} of {split}"
+        name = figure_name(figure)
+        title = f"{name} at the best epoch of training" if split == TRAINING else f"{name} of {split}"
         parts.append(tag("div", tag("h3", title), *_split(sweep, split, figure), class_="split"))
     lacking = [one.label for one in sweep.settings if not one.finished]
     if lacking:
@@ -55,21 +66,17 @@ def _split(sweep: SweepFacts, split: str, figure: str) -> list[Markup]:
         order = [*ranked, *(one for one in order if one not in ranked)]
     rows = [(one, found) for one in order if (found := one.figures.get(split, {}).get(figure)) is not None]
     scale = scale_of([found for _, found in rows])
-    heads = (
-        "setting",
-        "mean ± sd",
-        tag("th", strip_axis(scale), scope="col", aria_label="runs, mean and interval"),
-        "95 % interval",
-        "lowest to highest",
-        "runs",
-        "time of a run",
-    )
-    cells = [_setting_row(one, found, strip(found, scale)) for one, found in rows]
-    parts = [table(f"{figure} of {split} by setting", heads, cells)]
+    repeated = any(found.runs > 1 for _, found in rows)
+    heads: list[Markup | str] = ["setting", "mean ± sd" if repeated else figure_name(figure)]
+    heads.append(tag("th", strip_axis(scale), scope="col", aria_label="runs, mean and interval"))
+    heads += ["95 % interval", "lowest to highest", "runs"] if repeated else []
+    heads.append("time of a run")
+    cells = [_setting_row(one, found, strip(found, scale), repeated=repeated) for one, found in rows]
+    parts = _folded(f"{figure} of {split} by setting", heads, cells, "settings")
     divided = any(found.units < found.runs for _, found in rows) or any(
         "data.fold=" in name for _, found in rows for name, _ in found.values
     )
-    if any(found.runs > 1 for _, found in rows):
+    if repeated:
         parts.append(tag("p", _FOLDS if divided else _SEEDS, class_="note"))
     else:
         told = "Each setting ran once: what a difference between two of them owes to chance cannot be said."
@@ -82,16 +89,28 @@ def _split(sweep: SweepFacts, split: str, figure: str) -> list[Markup]:
     return parts
 
 
-def _setting_row(one: SettingFacts, found: SpreadFacts, drawing: Markup) -> Markup:
+def _folded(caption: str, heads: Sequence[Markup | str], rows: Sequence[Markup], kind: str) -> list[Markup]:
+    """Return a table whose rows beyond the first are folded away where there are many."""
+    parts = [table(caption, heads, rows[:_MOST_ROWS])]
+    if len(rows) > _MOST_ROWS:
+        rest = table(f"{caption}, further", heads, rows[_MOST_ROWS:])
+        parts.append(tag("details", tag("summary", f"{len(rows) - _MOST_ROWS} further {kind}"), rest))
+    return parts
+
+
+def _setting_row(one: SettingFacts, found: SpreadFacts, drawing: Markup, *, repeated: bool) -> Markup:
     runs = f"{found.runs}" if found.runs == one.runs else f"{found.runs} of {one.runs}"
+    several = (
+        tag("td", _interval(found.low, found.high)),
+        tag("td", f"{found.lowest:.3f} to {found.highest:.3f}"),
+        tag("td", runs),
+    )
     return tag(
         "tr",
         tag("th", one.label, scope="row"),
         tag("td", _mean(found)),
         tag("td", drawing),
-        tag("td", _interval(found.low, found.high)),
-        tag("td", f"{found.lowest:.3f} to {found.highest:.3f}"),
-        tag("td", runs),
+        *(several if repeated else ()),
         tag("td", duration(one.seconds)),
     )
 
@@ -99,7 +118,7 @@ def _setting_row(one: SettingFacts, found: SpreadFacts, drawing: Markup) -> Mark
 def _class_table(rows: Sequence[tuple[SettingFacts, SpreadFacts]], split: str) -> Markup:
     """Return the other figures and the IoU of each class, folded away."""
     names = dict.fromkeys(name for one, _ in rows for name in one.figures.get(split, {}))
-    heads = ("setting", *(name.replace("_", " ").replace("iou ", "IoU ", 1) for name in names))
+    heads = ("setting", *map(figure_name, names))
     body = []
     for one, _ in rows:
         found = one.figures.get(split, {})
@@ -141,11 +160,22 @@ def differences_section(sweep: SweepFacts) -> Markup | None:
         parts = [tag("p", note, class_="note")]
     for split in dict.fromkeys(one.split for one in sweep.differences):
         own = [one for one in sweep.differences if one.split == split]
-        parts.append(tag("h3", f"{own[0].figure} of {split}" if split != TRAINING else f"{own[0].figure}, training"))
-        heads: list[str] = ["A", "B", "A less B", "95 % interval", "by bootstrap", "A better", "p", "p (Holm)"]
+        name = figure_name(own[0].figure)
+        parts.append(tag("h3", f"{name} of {split}" if split != TRAINING else f"{name}, training"))
+        heads: list[Markup | str] = [
+            "A",
+            tag("th", "B", scope="col", class_="name"),
+            "A less B",
+            "95 % interval",
+            "by bootstrap",
+            "A better",
+            "p",
+            "p (Holm)",
+        ]
         images = any(one.images for one in own)
         heads += ["interval over images", "p over images"] if images else []
-        parts.append(table(f"Differences on {split}", heads, [_difference_row(one, images=images) for one in own]))
+        rows = [_difference_row(one, images=images) for one in own]
+        parts += _folded(f"Differences on {split}", heads, rows, "differences")
         parts += _remarks(own)
     if any(one.images for one in sweep.differences):
         note = (
@@ -167,7 +197,7 @@ def _difference_row(one: DifferenceFacts, *, images: bool) -> Markup:
         tag("td", _interval(numbers["low"], numbers["high"], signed=True)),
         tag("td", _interval(numbers["bootstrap_low"], numbers["bootstrap_high"], signed=True)),
         tag("td", f"{quantity(numbers['wins'])} of {quantity(numbers['pairs'])}"),
-        tag("td", _p_value(numbers["p_value"])),
+        tag("td", _p_value(numbers["p_value"], bold=False)),
         tag("td", _p_value(numbers["p_holm"])),
     ]
     if images:
@@ -176,22 +206,23 @@ def _difference_row(one: DifferenceFacts, *, images: bool) -> Markup:
     return tag("tr", *names, *cells)
 
 
-def _p_value(value: float | None) -> Markup | str:
+def _p_value(value: float | None, *, bold: bool = True) -> Markup | str:
     if value is None:
         return "–"
     told = "<0.0001" if value < 1e-4 else f"{value:.4f}"
-    return tag("b", told) if value < _CHANCE else told
+    return tag("b", told) if bold and value < _CHANCE else told
 
 
 def _remarks(found: Sequence[DifferenceFacts]) -> list[Markup]:
     """Return what was refused and what was left out, a line each."""
     told = [f"{one.first} and {one.second} are not compared: {one.refused}." for one in found if one.refused]
-    told += [f"Left out of a comparison, without a partner: {run}." for run in _once(found)]
-    return [tag("ul", *(tag("li", one) for one in told), class_="warnings")] if told else []
-
-
-def _once(found: Sequence[DifferenceFacts]) -> list[str]:
-    return list(dict.fromkeys(run for one in found for run in one.left_out))
+    parts = [tag("ul", *(tag("li", one) for one in told), class_="warnings")] if told else []
+    lost = list(dict.fromkeys(run for one in found for run in one.left_out))
+    if lost:
+        parts.append(
+            tag("p", f"Left out of some comparisons, for want of a partner: {'; '.join(lost)}.", class_="note")
+        )
+    return parts
 
 
 def folds_section(sweep: SweepFacts) -> Markup | None:
@@ -215,8 +246,7 @@ def folds_section(sweep: SweepFacts) -> Markup | None:
             parts.append(tag("p", told, class_="note"))
         refused = list(dict.fromkeys(one.refused for one in own if one.refused))
         if refused:
-            items = [tag("li", f"Not pooled: {reason}") for reason in refused]
-            parts.append(tag("ul", *items, class_="warnings"))
+            parts += [tag("p", f"Not pooled: {reason}", class_="note") for reason in refused]
     return section("Folds", *parts)
 
 

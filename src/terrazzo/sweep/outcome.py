@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from terrazzo.assessment.confusion_file import CONFUSIONS_FILE, load_confusions
-from terrazzo.errors import ContractError
+from terrazzo.errors import ConfigError, ContractError
 from terrazzo.metrics.ratios import without_nan
+from terrazzo.record import nearest
 from terrazzo.sweep.comparison import Comparison, compare_all
 from terrazzo.sweep.groups import TRAINING, Repeat, Setting, repeat_of, settings_of, shown, spread_of
 from terrazzo.sweep.importance import importance
@@ -55,10 +56,14 @@ def outcome(
 
     Returns:
         Plain data ready for JSON; None stands for what does not exist.
+
+    Raises:
+        ConfigError: No trial has this figure, though some were judged.
     """
     results = read_trials(trials, done)
     settings = settings_of(results)
     splits = _splits(results)
+    _require_figure(results, figure)
     ranking = ranking_of(settings)
     ordered = _ordered(settings, ranking)
     compared = [
@@ -120,6 +125,15 @@ def _ordered(settings: Sequence[Setting], ranking: Ranking | None) -> list[Setti
 def _splits(results: Sequence[TrialResult]) -> list[str]:
     """Return every split that a trial was judged on, test and val first."""
     return list(dict.fromkeys(split for result in results for split in result.splits))
+
+
+def _require_figure(results: Sequence[TrialResult], figure: str) -> None:
+    """Refuse a figure that nobody measured: its comparisons would all be missing."""
+    names = dict.fromkeys(name for result in results for split in result.splits.values() for name in split.names)
+    if names and figure not in names:
+        raise ConfigError(
+            f'no trial was judged by a figure "{figure}".{nearest(figure, list(names))} Figures: {", ".join(names)}.'
+        )
 
 
 def _setting(setting: Setting, splits: Sequence[str]) -> dict[str, Any]:

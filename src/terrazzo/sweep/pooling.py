@@ -100,16 +100,17 @@ def _confusion(fold: FoldCounts) -> Confusion:
 def _require_apart(folds: Sequence[FoldCounts]) -> None:
     """Refuse images that more than one fold has judged: they would count twice."""
     judged: dict[str, str] = {}
-    twice: list[str] = []
+    twice: dict[str, None] = {}
     between: set[str] = set()
     for one in folds:
         for image in one.images or ():
             if image in judged:
-                twice.append(image)
+                twice[image] = None
                 between |= {judged[image], one.fold}
             judged.setdefault(image, one.fold)
     if twice:
         raise ContractError(
-            f"{len(twice)} images were judged by more than one of the folds {', '.join(sorted(between))}, such as "
-            f"{', '.join(twice[:3])}; folds are pooled where each image is judged once, as on the split val of folds."
+            f"{len(twice)} of {len(judged)} images were judged by more than one of the folds "
+            f"{', '.join(sorted(between))}, such as {', '.join(list(twice)[:3])}; folds are pooled where each image is "
+            "judged once, as on the split val of folds."
         )

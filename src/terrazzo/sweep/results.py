@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
+from pydantic import ValidationError
 
 from terrazzo.assessment.confusion_file import CONFUSIONS_FILE, load_confusions
 from terrazzo.errors import DataError, StorageError
 from terrazzo.storage import fingerprint, read_json
-from terrazzo.sweep.trial import TRIAL_FILE, Finished, Trial, TrialState
+from terrazzo.sweep.trial import TRIAL_FILE, TRIALS_FOLDER, Finished, Trial, TrialState
 
-__all__ = ["FIGURES", "SplitResult", "TrialResult", "read_curve", "read_trial", "read_trials"]
+__all__ = ["FIGURES", "SplitResult", "TrialResult", "begun_trials", "read_curve", "read_trial", "read_trials"]
 
 FIGURES: Mapping[str, bool] = {
     "miou": True,
@@ -109,6 +110,22 @@ class TrialResult:
     def epochs(self) -> int:
         """The last epoch that was measured."""
         return round(self.curve[-1][0]) if self.curve else 0
+
+
+def begun_trials(folder: Path) -> tuple[Trial, ...]:
+    """Return the trials that have a run folder, in the order of their numbers: what a search has asked for so far.
+
+    Args:
+        folder: The sweep's.
+
+    Raises:
+        StorageError: A `trial.json` is damaged.
+    """
+    places = (folder / TRIALS_FOLDER).glob(f"*/{TRIAL_FILE}")
+    try:
+        return tuple(sorted((Trial.load(place.parent) for place in places), key=lambda trial: trial.number))
+    except (ValidationError, TypeError) as error:
+        raise StorageError(f"a {TRIAL_FILE} below {folder} is damaged: {error}") from error
 
 
 def read_trials(trials: Sequence[Trial], done: Sequence[Finished]) -> tuple[TrialResult, ...]:
