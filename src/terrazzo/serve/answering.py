@@ -26,6 +26,7 @@ from terrazzo.serve.batching import SharedForward, Ticket, WindowQueue
 from terrazzo.serve.models import ServedModel
 from terrazzo.serve.problems import Problem, problem_of
 from terrazzo.serve.uploads import Upload
+from terrazzo.storage import hash_file
 
 __all__ = ["LAYERS", "Answer", "Question", "answer"]
 
@@ -226,7 +227,8 @@ def _layer(question: Question, entry: SceneEntry, settings: PredictSettings, pro
     """Return what the raster's values mean, with how it came about."""
     bundle = question.model.bundle
     notes = provenance(bundle, entry, settings, question.model.decisions)
-    notes["TERRAZZO_SCENE"] = question.upload.name
+    # Of an upload its bytes are known and its time means nothing: the same image gives the same file.
+    notes |= {"TERRAZZO_SCENE": question.upload.name, "TERRAZZO_INPUT": hash_file(question.upload.path)}
     if question.layer == "class":
         return class_layer(bundle.classes, settings.values, notes)
     product = next(one for one in products if one.name == question.layer)

@@ -39,11 +39,11 @@ _DESCRIPTION = (
 )
 
 
-def application(models: Sequence[Path], settings: ServeSettings) -> FastAPI:
+def application(models: Sequence[Path] | Models, settings: ServeSettings) -> FastAPI:
     """Return the application that serves these models.
 
     Args:
-        models: Bundles, or run folders, which stand for their best bundle.
+        models: Bundles, or run folders, which stand for their best bundle; or models that are loaded already.
         settings: How the server answers, and its limits.
 
     Raises:
@@ -52,7 +52,7 @@ def application(models: Sequence[Path], settings: ServeSettings) -> FastAPI:
     """
     keys = Keys.of_environment(settings.api_key_env)
     metrics = Metrics()
-    service = _service(load_models(models, settings), settings, metrics)
+    service = _service(models if isinstance(models, Models) else load_models(models, settings), settings, metrics)
 
     @contextlib.asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -28,9 +27,9 @@ class ServeSettings(Record):
     origins: tuple[str, ...] = ()
     """Web origins (CORS) whose pages may call the server from a browser, such as https://maps.example.org."""
 
-    predict: Mapping[str, Any] = MappingProxyType({})
+    predict: Mapping[str, Any] = Field(default_factory=dict)
     """Settings of `predict`, such as window or layers, that are laid over those of each model's run folder."""
-    machine: Mapping[str, Any] = MappingProxyType({})
+    machine: Mapping[str, Any] = Field(default_factory=dict)
     """Settings of `machine`, such as precision or threads, likewise."""
     backbone: Path | None = None
     """File or folder of the frozen weights that bundles lean on; where their training found them if not given."""
