@@ -33,7 +33,7 @@ def blocks(lock: str) -> dict[str, str]:
         if line[:1].isalnum():
             match = _NAME.match(line)
             name = normalised(match[0]) if match else ""
-            found[name] = ""
+            found.setdefault(name, "")  # a package may stand twice, for two versions of Python
         if name and not line.startswith("#"):
             found[name] += line
     return found

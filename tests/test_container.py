@@ -113,6 +113,16 @@ class TestRuntimeLock:
         assert "numpy" in found
         assert not [name for name in found if name.startswith(("nvidia", "cuda", "torch", "triton"))]
 
+    def test_a_package_that_is_pinned_for_two_versions_of_python_keeps_both(self) -> None:
+        lines = [
+            f"a=={one} ; python_full_version {sign} '3.12' \\\n    --hash=sha256:{one}\n"
+            for one, sign in ((1, "<"), (2, ">="))
+        ]
+        lock = "".join(lines)
+        assert self.lock.reached(lock, {"a"}) == {"a": lock}
+        pinned = re.findall(r"^numpy==\S+", LOCK, re.MULTILINE)
+        assert re.findall(r"^numpy==\S+", self.lock.reached(LOCK, {"numpy"})["numpy"], re.MULTILINE) == pinned
+
     def test_wrong_names_are_refused(self) -> None:
         with pytest.raises(SystemExit, match="no extra"):
             self.lock.wanted(self.project, ["nonsense"])
