@@ -9,16 +9,19 @@ import pytest
 import rasterio
 import torch
 
-from terrazzo.bundle import Bundle
+from terrazzo.bundle import Bundle, FrozenBackbone
 from terrazzo.data.classes import Classes
 from terrazzo.data.normalisation import Normalisation
-from terrazzo.errors import ConfigError, ContractError
+from terrazzo.errors import BundleError, ConfigError, ContractError
 from terrazzo.geo.bands import Band, Bands
 from terrazzo.machine import MachineSettings
 from terrazzo.models import ARCHITECTURES
-from terrazzo.phases.ensemble import ensemble
+from terrazzo.models.external import identity, own_state
+from terrazzo.phases.ensemble import _leaning, ensemble
+from terrazzo.phases.model_files import ModelFiles
 from terrazzo.scene import PredictSettings, map_scene
 
+TINY = {"channels": 16, "inner": 24, "layers": 4, "heads": 2}
 SMP = ARCHITECTURES.create("smp", encoder="mobilenet_v2")
 MACHINE = MachineSettings(accelerator="cpu", precision="float32", threads=1)
 
@@ -103,4 +106,86 @@ def test_members_of_different_tasks_are_refused(save: Callable[..., Path], tmp_p
         ensemble([first, renamed], out)
     with pytest.raises(ContractError, match="patch size differ"):
         ensemble([first, save(3, patch_size=64)], out)
+    assert not out.exists()
+
+
+@pytest.fixture
+def save_head(tmp_path: Path, dinov3_folder: Callable[..., Path]) -> Callable[..., tuple[Path, Path]]:
+    """Save a bundle of a head on a frozen backbone whose weights lie in a folder, which is returned too."""
+
+    def make(seed: int, folder: Path | None = None, head: str = "linear") -> tuple[Path, Path]:
+        folder = folder or dinov3_folder()
+        backbone = {"name": "dinov3_vit", "weights": str(folder), "size": TINY, "taps": [0, 3]}
+        record = ARCHITECTURES.create("dinov3", backbone=backbone, head=head)
+        torch.manual_seed(seed)
+        network = record.build(bands=3, classes=3)
+        for parameter in network.head.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+        bundle = Bundle(
+            architecture=record,
+            bands=Bands(items=tuple(Band(name=name) for name in ("red", "green", "blue"))),
+            classes=Classes(items=["wood", "roof", "water"]),
+            normalisation=Normalisation(mean=(100.0,) * 3, std=(50.0,) * 3),
+            patch_size=32,
+            resolution_m=None,
+            weights=own_state(network),
+            training={},
+            versions={},
+            licence="DINOv3",
+            backbone=FrozenBackbone(**identity(network)),
+            backbone_path=folder,
+        )
+        path = tmp_path / f"head {seed}.safetensors"
+        bundle.save(path)
+        return path, folder
+
+    return make
+
+
+def test_heads_on_one_frozen_backbone_share_its_maps(
+    save_head: Callable[..., tuple[Path, Path]], save: Callable[..., Path], tmp_path: Path
+) -> None:
+    first, folder = save_head(0)
+    second, _ = save_head(1, folder, "unet")
+    whole = save(2)
+    out = tmp_path / "joined.safetensors"
+    summary = ensemble([first, second, whole], out, backbone=folder)
+    joined = Bundle.load(out, backbone=folder)
+    assert joined.backbone == Bundle.load(first, backbone=folder).backbone
+    assert not [name for name in joined.weights if "backbone" in name]
+    assert summary.parameters == sum(weight.numel() for weight in joined.weights.values())
+
+    network, image = joined.network(), torch.randn(2, 3, 32, 48)
+    members = [Bundle.load(path, backbone=folder).network() for path in (first, second)] + [
+        Bundle.load(whole).network()
+    ]
+    passes: list[int] = []
+    network.backbone.register_forward_hook(lambda *_: passes.append(1))
+    with torch.inference_mode():
+        mean = sum(member(image).logits.float().softmax(dim=1) for member in members) / 3
+        torch.testing.assert_close(network(image).logits.softmax(dim=1), mean)
+    assert passes == [1]
+    # Elsewhere, as workers do it: read from the file anew.
+    again = Bundle.load(out, backbone=folder).network()
+    with torch.inference_mode():
+        assert torch.equal(again(image).logits, network(image).logits)
+
+
+def test_frozen_backbones_of_an_ensemble_are_one(
+    save_head: Callable[..., tuple[Path, Path]],
+    save: Callable[..., Path],
+    dinov3_folder: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    first, folder = save_head(0)
+    other, elsewhere = save_head(1, dinov3_folder("another", seed=1))
+    out = tmp_path / "joined.safetensors"
+    with pytest.raises(BundleError, match="SHA-256"):
+        ensemble([first, other], out, backbone=folder)
+    # Two files, each with its own weights at hand.
+    bundles = [Bundle.load(first, backbone=folder), Bundle.load(other, backbone=elsewhere)]
+    with pytest.raises(BundleError, match="one frozen backbone at the most"):
+        _leaning([ModelFiles(first), ModelFiles(other)], bundles)
+    with pytest.raises(BundleError, match="has no place in the ensemble"):
+        ensemble([save(2), save(3)], out, backbone=folder)
     assert not out.exists()

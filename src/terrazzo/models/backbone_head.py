@@ -52,6 +52,17 @@ class BackboneHeadNetwork(Network):
         self.backbone.load_external(path)
         self._lean()
 
+    def share_backbone(self, backbone: BackboneNetwork) -> None:
+        """Use a backbone that another network holds: it stands in the state of this one no more.
+
+        Args:
+            backbone: Of the same settings.
+        """
+        del self.backbone
+        # Past the register of parts, by which moving, saving and counting would meet it once for each head.
+        object.__setattr__(self, "backbone", backbone)
+        self.external = None
+
     def plain_parameters(self) -> frozenset[str]:
         """Return the names of queries, embeddings and classifiers."""
         parts = {"backbone": self.backbone.plain_parameters(), "head": self.head.plain_parameters()}

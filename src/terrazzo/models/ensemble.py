@@ -1,6 +1,7 @@
 """Several networks that answer as one: their probabilities are averaged, and where they differ is known."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from terrazzo.errors import ModelError
 from terrazzo.models.adaptive import refine
 from terrazzo.models.architecture import ARCHITECTURES, Adaptive, Architecture, Network
+from terrazzo.models.backbone_head import FrozenBackboneHeadNetwork
 from terrazzo.models.halting import HaltingRule
 from terrazzo.models.output import Disagreement, Output
 from terrazzo.record import Record, family
@@ -28,20 +30,24 @@ class Member(Record):
     """What each band's values, as the ensemble normalises them, are multiplied by; none where its own are the same."""
     shift: tuple[Finite, ...] = ()
     """What is added to them then."""
+    leans: bool = False
+    """Whether it is a head on the frozen backbone whose weights lie in a file of their own."""
 
     @model_validator(mode="after")
     def _one_a_band(self) -> "Member":
         if len(self.factor) != len(self.shift):
             raise ValueError(f"{len(self.factor)} factors but {len(self.shift)} shifts")
+        if self.leans and self.factor:
+            raise ValueError("a head on the frozen backbone has no input of its own; leave factor and shift out")
         return self
 
 
 class Ensemble(Architecture):
-    """Members of one task, each with all its own weights.
+    """Members of one task, each with all its own weights but for a frozen backbone that they may share.
 
     The answer is the logarithm of the mean of the members' probabilities, so that softmax gives that mean. A member
     that answers in steps stops as it was trained to. In evaluation the share of members that chose another class than
-    the ensemble is answered too.
+    the ensemble is answered too. Heads on one frozen backbone share it: its maps are computed once for all of them.
 
     Source: Lakshminarayanan et al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles,
         NeurIPS 2017, section 2.4 (a uniformly weighted mixture).
@@ -56,19 +62,40 @@ class Ensemble(Architecture):
         """Return all members as one network.
 
         Raises:
-            ModelError: A member cannot be built, or leans on frozen weights of a file.
+            ModelError: A member cannot be built, or is a head on a frozen backbone whose weights are still to be read.
         """
-        networks = []
-        for member in self.members:
+        if any(member.leans for member in self.members):
+            raise ModelError(
+                "the ensemble's members share a frozen backbone; load its bundle with the backbone's weights."
+            )
+        return self._joined([member.network.build(bands=bands, classes=classes) for member in self.members], bands)
+
+    def build_without_external(self, *, bands: int, classes: int) -> Network:
+        """Return all members as one network; the weights of their frozen backbone are still to be read.
+
+        Raises:
+            ModelError: A member cannot be built, none shares the backbone, or their backbones differ.
+        """
+        networks = [
+            member.network.build_without_external(bands=bands, classes=classes)
+            if member.leans
+            else member.network.build(bands=bands, classes=classes)
+            for member in self.members
+        ]
+        return self._joined(networks, bands)
+
+    def _joined(self, networks: Sequence[Network], bands: int) -> "EnsembleNetwork":
+        for member, network in zip(self.members, networks, strict=True):
             if member.factor and len(member.factor) != bands:
                 raise ModelError(f"{member.network.name} has factors of {len(member.factor)} bands, not of {bands}.")
-            network = member.network.build(bands=bands, classes=classes)
-            if network.external is not None:
+            if not member.leans and network.external is not None:
                 raise ModelError(
-                    f"{member.network.name} leans on frozen weights of a file ({network.external.identifier}), and an "
-                    "ensemble holds all its weights itself; join members that do."
+                    f"{member.network.name} leans on frozen weights of a file ({network.external.identifier}) of its "
+                    "own; only heads on one and the same backbone can be joined."
                 )
-            networks.append(network)
+        backbones = [member.network.feature_key() for member in self.members if member.leans]
+        if any(backbone is None or backbone != backbones[0] for backbone in backbones):
+            raise ModelError("The members' frozen backbones have different settings; join heads on the same one.")
         return EnsembleNetwork(self.members, networks)
 
     def without_pretraining(self) -> "Ensemble":
@@ -89,7 +116,13 @@ class EnsembleNetwork(Network):
 
     def __init__(self, members: Sequence[Member], networks: Sequence[Network]) -> None:
         super().__init__()
+        self.leaning = tuple(number for number, member in enumerate(members) if member.leans)
+        heads = [_head(networks[number]) for number in self.leaning]
+        self.backbone = heads[0].backbone if heads else None
+        for head in heads:
+            head.share_backbone(heads[0].backbone)
         self.members = torch.nn.ModuleList(networks)
+        self._lean()
         self.rules = tuple(member.network.halting_rule for member in members)
         for number, member in enumerate(members):
             for name, values in (("factor", member.factor), ("shift", member.shift)):
@@ -105,8 +138,12 @@ class EnsembleNetwork(Network):
         """
         total: torch.Tensor | None = None
         chosen = []
+        maps = _head(self.members[self.leaning[0]]).encode(image) if self.leaning else ()
         for number, (member, rule) in enumerate(zip(self.members, self.rules, strict=True)):
-            logits = _answered(member, self._seen(number, image), rule, training=self.training)
+            if number in self.leaning:
+                logits = _head(member).decode(image, maps).logits
+            else:
+                logits = _answered(member, self._seen(number, image), rule, training=self.training)
             probabilities = logits.float().softmax(dim=1)
             chosen.append(probabilities.argmax(dim=1))
             # One after the other: a sum whose order depends on the shape would change bits.
@@ -119,6 +156,21 @@ class EnsembleNetwork(Network):
         winner = mean.argmax(dim=1)
         others = sum((choice != winner).float() for choice in chosen) / len(chosen)
         return Output(mean.log(), (Disagreement(torch.as_tensor(others)),))
+
+    def load_external(self, path: Path) -> None:
+        """Read the weights of the frozen backbone that members share.
+
+        Raises:
+            ModelError: None shares one, or the file does not fit.
+        """
+        if self.backbone is None:
+            raise ModelError(f"No member of this ensemble is a head on a frozen backbone; {path} has no place in it.")
+        self.backbone.load_external(path)
+        self._lean()
+
+    def _lean(self) -> None:
+        external = None if self.backbone is None else self.backbone.external
+        self.external = external.within("backbone.") if external is not None else None
 
     def _seen(self, number: int, image: Float[torch.Tensor, "batch band y x"]) -> Float[torch.Tensor, "batch band y x"]:
         """Return the image as a member was trained to see it."""
@@ -133,6 +185,13 @@ class EnsembleNetwork(Network):
             if isinstance(member, Network)
             for name in member.plain_parameters()
         )
+
+
+def _head(network: torch.nn.Module) -> FrozenBackboneHeadNetwork:
+    """Return a member as the head that it was declared to be."""
+    if not isinstance(network, FrozenBackboneHeadNetwork):
+        raise ModelError(f"{type(network).__name__} is no head on a frozen backbone.")
+    return network
 
 
 def _answered(

@@ -20,7 +20,7 @@ __all__ = ["ensemble"]
 _LOG = logging.getLogger(__name__)
 
 
-def ensemble(models: Sequence[Path | ModelFiles], out: Path) -> EnsembleSummary:
+def ensemble(models: Sequence[Path], out: Path, *, backbone: Path | None = None) -> EnsembleSummary:
     """Join bundles into one file, which is calibrated, judged and mapped with like any other.
 
     What was calibrated of a member is left behind: it says how far that member can be believed, not the ensemble.
@@ -28,14 +28,19 @@ def ensemble(models: Sequence[Path | ModelFiles], out: Path) -> EnsembleSummary:
     Args:
         models: At least two bundles or run folders, of the same bands, classes, patch size and resize.
         out: The new bundle.
+        backbone: Frozen weights that members lean on; where their configurations name them if None.
 
     Raises:
-        BundleError: A bundle is damaged, or leans on frozen weights of a file.
+        BundleError: A bundle is damaged, or bundles lean on different frozen weights.
         ConfigError: There are fewer than two, or `out` is one of them.
         ContractError: They were trained for different things.
     """
     begun = time.monotonic()
-    files = [ModelFiles.of(model) for model in models]
+    files = [ModelFiles(model, None if Bundle.backbone_of(model) is None else backbone) for model in models]
+    if backbone is not None and all(one.backbone is None for one in files):
+        raise BundleError(
+            f"No member leans on frozen weights, so {backbone} has no place in the ensemble; leave it out."
+        )
     if len(files) < 2:
         raise ConfigError("An ensemble has two members at least; name several bundles or run folders.")
     for one in files:
@@ -46,15 +51,13 @@ def ensemble(models: Sequence[Path | ModelFiles], out: Path) -> EnsembleSummary:
     for file, other in zip(files[1:], bundles[1:], strict=True):
         _require_same_task(files[0].bundle, first, file.bundle, other)
     for file, bundle in zip(files, bundles, strict=True):
-        if bundle.backbone is not None:
-            raise BundleError(
-                f"{file.bundle} leans on {bundle.backbone.identifier}, which lies in a file of its own; an ensemble "
-                "holds all its weights itself, so only bundles that do can be joined."
-            )
         if bundle.calibration is not None:
             _LOG.warning("the calibration of %s is left behind; calibrate the ensemble", file.bundle)
+    leaning = _leaning(files, bundles)
     joined = replace(
         first,
+        backbone=None if leaning is None else leaning.backbone,
+        backbone_path=None if leaning is None else leaning.backbone_path,
         architecture=Ensemble(members=tuple(_member(one, first.normalisation) for one in bundles)),
         weights=_weights(bundles),
         training={"members": [one.fingerprint for one in bundles]},
@@ -72,11 +75,33 @@ def ensemble(models: Sequence[Path | ModelFiles], out: Path) -> EnsembleSummary:
     )
 
 
+def _leaning(files: Sequence[ModelFiles], bundles: Sequence[Bundle]) -> Bundle | None:
+    """Return a member that leans on the frozen weights that others lean on too; None where none does."""
+    found: tuple[Path, Bundle] | None = None
+    for file, bundle in zip(files, bundles, strict=True):
+        if bundle.backbone is None:
+            continue
+        if found is None:
+            found = (file.bundle, bundle)
+        elif found[1].backbone is not None and bundle.backbone.sha256 != found[1].backbone.sha256:
+            raise BundleError(
+                f"{found[0]} leans on {found[1].backbone.identifier} (SHA-256 {found[1].backbone.sha256}) and "
+                f"{file.bundle} on {bundle.backbone.identifier} ({bundle.backbone.sha256}); an ensemble has one frozen "
+                "backbone at the most."
+            )
+    return None if found is None else found[1]
+
+
 def _member(bundle: Bundle, seen: Normalisation) -> Member:
     """Return a member's record, with how its input follows from what the ensemble sees."""
     own = bundle.normalisation
     if own == seen:
-        return Member(network=bundle.architecture)
+        return Member(network=bundle.architecture, leans=bundle.backbone is not None)
+    if bundle.backbone is not None:
+        raise BundleError(
+            f"The members on {bundle.backbone.identifier} normalise their input otherwise than the first; name one of "
+            "them first, or train the others with the same normalisation."
+        )
     factor = tuple(ours / theirs for ours, theirs in zip(seen.std, own.std, strict=True))
     pairs = zip(seen.mean, own.mean, own.std, strict=True)
     return Member(
