@@ -19,6 +19,7 @@ from terrazzo.cli.application import application
 from terrazzo.config import config_schema, list_recipes, load_config
 from terrazzo.config.run_config import RunConfig
 from terrazzo.record import Table
+from terrazzo.serve.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -236,7 +237,10 @@ def check_terrazzo(words: list[str]) -> None:
 
 @functools.cache
 def config_schema_once() -> dict[str, Any]:
-    return config_schema()
+    """Return the schema of configurations, with the settings that only a command has beside them."""
+    schema = config_schema()
+    of_serve = ServeSettings.model_json_schema()
+    return {**schema, "properties": {**schema["properties"], "serve": {"properties": of_serve["properties"]}}}
 
 
 def branches(schema: dict[str, Any], whole: dict[str, Any]) -> Iterator[dict[str, Any]]:

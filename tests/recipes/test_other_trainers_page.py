@@ -33,8 +33,8 @@ OPTIONS = {
         patchify|--cfg patchify|--root patchify|--force train|--cfg train|--seed train|--out_dir infer|--cfg
         infer|--input infer|--out infer|--stride calibrate_halt|--cfg calibrate_halt|--checkpoint
         calibrate_halt|--delta calibrate_halt|--save_csv efficiency|--cfg efficiency|--steps calibration|--cfg
-        calibration|--checkpoint prepare_deepglobe.py run_sweep.sh trm.py|prepare trm.py|train trm.py|infer trm.py|halt-cal trm.py|ece
-        trm.py|efficiency trm.py|sweep""",
+        calibration|--checkpoint prepare_deepglobe.py run_sweep.sh trm.py|prepare
+        trm.py|train trm.py|infer trm.py|halt-cal trm.py|ece trm.py|efficiency trm.py|sweep""",
     "dinov3-geotiff": """
         resources.seed resources.omp_threads resources.matmul_precision resources.distributed resources.dist_backend
         logging.level logging.timestamps logging.file paths.raw_images_dir paths.label_path paths.processed_dir
@@ -72,8 +72,8 @@ OPTIONS = {
         CALLBACK.LOGGER.COMMET.FLAG CALLBACK.LOGGER.COMMET.SAVE_DIR CALLBACK.LOGGER.COMMET.WORKSPACE
         CALLBACK.LOGGER.COMMET.PROJECT_NAME CALLBACK.LOGGER.JSON PRIVATE.COMET_API DEVICE TEST.BATCH_SIZE SYSTEM.GPUS
         SYSTEM.SEED SYSTEM.NUM_WORKERS SYSTEM.CUDNN.ENABLED SYSTEM.CUDNN.BENCHMARK SYSTEM.CUDNN.DETERMINISTIC
-        MODEL_PATH DATA_PATH TEST_ID GPUS train.py predict.py train.yaml test.yaml preprocess_seg_pytorch.py read_cvat.py
-        split01.pkl colormap.npy""",
+        MODEL_PATH DATA_PATH TEST_ID GPUS train.py predict.py train.yaml test.yaml serving notebooks
+        preprocess_seg_pytorch.py read_cvat.py split01.pkl colormap.npy""",
 }
 """Every option of their documents, a bar in place of a space within a name, by our recipe."""
 
@@ -202,6 +202,8 @@ def branches(schema: dict[str, Any], whole: dict[str, Any]) -> Iterator[dict[str
         yield from branches(whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
         return
     yield schema
+    if isinstance(schema.get("items"), dict):
+        yield from branches(schema["items"], whole)
     for word in ("anyOf", "oneOf", "allOf"):
         for one in schema.get(word, ()):
             yield from branches(one, whole)
