@@ -116,7 +116,7 @@ def _along(value: float, scale: Scale) -> float:
     return ROOM + scale.across(value) * (STRIP - 2 * ROOM)
 
 
-def _upright(x: float, top: float, bottom: float, kind: str) -> Markup:
+def _upright(x: float, top: float | int, bottom: float | int, kind: str) -> Markup:
     return tag("line", x1=x, x2=x, y1=top, y2=bottom, class_=kind)
 
 

@@ -62,9 +62,9 @@ def test_it_is_a_search_that_ends(make: Make) -> None:
 
 def test_it_finds_what_is_good(make: Make) -> None:
     found = ran(make(trials=25), 25)
-    late = found[15:]
-    assert sum(trial.varied["model"] == "trm" for trial in late) >= 8
-    assert max(map(value, late)) > 1.8
+    first, late = found[:10], found[15:]
+    assert sum(map(value, late)) / 10 > sum(map(value, first)) / 10
+    assert max(map(value, late)) > max(map(value, first))
 
 
 def test_a_stop_anywhere_changes_no_setting(make: Make) -> None:
