@@ -46,14 +46,16 @@ class Courier:
         """Entries that have arrived for good."""
         self._sent = self.delivered
         self._run = replace(run, identity=state["identity"])
-        self._keep()
+        self._keep(self.delivered)
         self._status: str | None = None
         self._is_away = False
         self._track: Track | None = None
         self._thread = threading.Thread(target=self._work, name=f"terrazzo-{tracker.name}", daemon=True)
 
-    def _keep(self) -> None:
-        write_json(self._place, {"identity": self._run.identity, "delivered": self.delivered})
+    def _keep(self, delivered: int) -> None:
+        """Note on the disk how far it came."""
+        write_json(self._place, {"identity": self._run.identity, "delivered": delivered})
+        self.delivered = delivered
 
     @property
     def waiting(self) -> int:
@@ -111,8 +113,7 @@ class Courier:
                 _LOG.warning("%s does not take %s: %s", self.name, entry.identity, redact(str(error)))
             self._sent += 1
             if self._track.keeps_at_once:
-                self.delivered = self._sent
-                self._keep()
+                self._keep(self._sent)
             self._say_back()
         self._say_back()
         with self._journal.changed:
@@ -121,8 +122,7 @@ class Courier:
     def _close(self, status: str) -> None:
         if self._track is not None:
             self._track.close(status)
-        self.delivered = self._sent
-        self._keep()
+        self._keep(self._sent)
 
     def _pause(self, seconds: float) -> None:
         """Wait, unless the end is asked for."""
