@@ -195,7 +195,8 @@ def leave_open(onnx: ModuleType, tensor: Any) -> None:  # noqa: ANN401 - onnx ha
 
 
 def _size(tensor: Any, dtype: torch.dtype) -> int:  # noqa: ANN401 - onnx has no types
-    return math.prod(tensor.dims) * dtype.itemsize
+    size: int = math.prod(tensor.dims) * dtype.itemsize
+    return size
 
 
 def _inner_tensors(model: Any) -> list[Any]:  # noqa: ANN401 - onnx has no types

@@ -30,7 +30,7 @@ class ScalarTemperature(Record):
     keeps_classes: ClassVar[bool] = True
     """Whether no class can change."""
 
-    def __call__(self, scores: Float[torch.Tensor, "class y x"]) -> Float[torch.Tensor, "class y x"]:
+    def __call__(self, scores: Float[torch.Tensor, "*batch class y x"]) -> Float[torch.Tensor, "*batch class y x"]:
         """Return logits of the calibrated probabilities.
 
         Args:
@@ -57,7 +57,7 @@ class VectorScaling(Record):
             raise ValueError(f"{len(self.weight)} factors and {len(self.bias)} offsets; each class needs one of both")
         return self
 
-    def __call__(self, scores: Float[torch.Tensor, "class y x"]) -> Float[torch.Tensor, "class y x"]:
+    def __call__(self, scores: Float[torch.Tensor, "*batch class y x"]) -> Float[torch.Tensor, "*batch class y x"]:
         """Return logits of the calibrated probabilities.
 
         Args:

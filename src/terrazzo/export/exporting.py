@@ -1,7 +1,6 @@
 """A bundle exported, verified and only then put in its place."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -110,7 +109,10 @@ def export_bundle(
             progress.note("translating the network to ONNX")
             found, files, answer = _onnx(bundle, prepared, settings, file, rule=rule)
             inputs, outputs, fingerprint = found.inputs, found.outputs, answer.fingerprint
-            ways = {"ONNX Runtime": answer.by_runtime, "Terrazzo": answer.by_terrazzo}
+            ways: dict[str, Callable[[Expected], Answers]] = {
+                "ONNX Runtime": answer.by_runtime,
+                "Terrazzo": answer.by_terrazzo,
+            }
         else:
             progress.note("tracing the network with torch.export")
             programs = write_programs(bundle, prepared, settings, file, rule=rule)
@@ -230,7 +232,7 @@ def _onnx(
         data_name=file.name + DATA_SUFFIX if apart else None,
     )
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     loaded = Bundle.load(file)

@@ -92,6 +92,6 @@ def _as_stored(plane: Shaped[np.ndarray, "y x"], dtype: str) -> Shaped[np.ndarra
     """Return values as imagery of a type can hold them, in float64."""
     kind = np.dtype(dtype)
     if kind.kind not in "ui":
-        return plane.astype(np.float32).astype(np.float64)
+        return np.asarray(plane.astype(np.float32).astype(np.float64))
     limits = np.iinfo(kind)
-    return np.clip(np.rint(plane), limits.min, limits.max).astype(np.float64)
+    return np.asarray(np.clip(np.rint(plane), limits.min, limits.max).astype(np.float64))

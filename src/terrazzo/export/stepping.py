@@ -20,6 +20,7 @@ __all__ = ["SteppingPrograms", "take_apart"]
 
 _OTHER = (52, 61)
 """Height and width of a second image, which shows what of a state follows from the size."""
+_SIDES: list[tuple[object, object]] = list(zip(EXAMPLE, _OTHER, strict=True))
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,8 @@ class _Layout:
             if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
                 pairs = zip(one.shape, other.shape, strict=True)
                 axes.append({axis: ANY for axis, (length, another) in enumerate(pairs) if length != another})
-            elif (one, other) in (pairs := list(zip(EXAMPLE, _OTHER, strict=True))):
-                sizes.append(_Side(1 + pairs.index((one, other))))
+            elif (one, other) in _SIDES:
+                sizes.append(_Side(1 + _SIDES.index((one, other))))
             elif one == other:
                 sizes.append(one)
             else:

@@ -4,7 +4,7 @@ A network that answers in steps becomes one file a part, which a program calls o
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -112,12 +112,7 @@ def _write_parts(
 ) -> TorchPrograms:
     """Write a network that answers in steps."""
     parts = take_apart(network, rule, bands=len(bundle.bands))
-    start = TensorProgram(
-        _Started(bundle, parts, settings).eval(),
-        *(getattr(parts.start, name) for name in ("example", "axes")),
-        ("image",),
-        parts.start.outputs,
-    )
+    start = replace(parts.start, module=_Started(bundle, parts, settings).eval())
     programs = {"start": start, "step": parts.step, "answer": parts.answer}
     further = {"halt": parts.halt, "freeze": parts.freeze, "skipped": parts.skipped}
     programs |= {name: program for name, program in further.items() if program is not None}

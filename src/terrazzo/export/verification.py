@@ -155,7 +155,7 @@ def compare_answers(expected: Expected, answer: Callable[[Expected], Answers], *
     size = f"{height} x {width}"
     if found["logits"].shape != expected.logits.shape:
         raise ModelError(
-            f"{by} answers logits of shape {tuple(found['logits'].shape)} to images of {size}, where the bundle answers "
+            f"{by} answers logits of shape {tuple(found['logits'].shape)} to images of {size}, the bundle "
             f"{tuple(expected.logits.shape)}."
         )
     kept = torch.ones(len(expected.logits), dtype=torch.bool)

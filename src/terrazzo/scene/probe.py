@@ -191,8 +191,8 @@ def _asked_precision(
         return settings.precision or machine.precision
     if settings.precision not in {None, "auto", "float32"}:
         raise ConfigError(
-            f"predict.precision is {settings.precision}, but an ONNX graph says itself in which type it computes; leave "
-            "it out, or export the bundle with --precision float16."
+            f"predict.precision is {settings.precision}, but an ONNX graph says itself in which type it computes; "
+            "leave it out, or export the bundle with --precision float16."
         )
     return "float32"
 
