@@ -210,7 +210,7 @@ def main() -> int:
     print(f"ratio     {rate / alone:8.2f} (the bar is {BAR})")
     print(f"latency   {late[0]:8.3f} s at the middle, {late[1]:.3f} s p95, {late[2]:.3f} s p99")
     print(
-        f"processor {figures['server']:8.2f} of {cores} cores for the server, {figures['clients']:.2f} for the clients; "
+        f"processor {figures['server']:8.2f} of {cores} cores for the server, {figures['clients']:.2f} for clients; "
         f"largest memory {figures['memory']:.0f} MiB"
     )
     statuses = {str(status): count for status, count in clients.statuses.items()}

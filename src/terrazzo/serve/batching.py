@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 import torch
 
 from terrazzo.errors import StoppedError, TerrazzoError
-from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.reader import WindowGroup
-from terrazzo.scene.work import WindowScores
+from terrazzo.scene.work import Forward, WindowScores
 from terrazzo.serve.problems import Problem
 
 __all__ = ["SharedForward", "Ticket", "WindowQueue", "exact_sizes"]
@@ -27,17 +26,14 @@ _RATE_MEMORY = 0.9
 """Share that earlier passes keep in the running mean of windows a second."""
 
 
-def exact_sizes(forward: WindowForward, windows: WindowGroup) -> frozenset[int]:
+def exact_sizes(forward: Forward, windows: WindowGroup) -> frozenset[int]:
     """Return the numbers of windows that a pass answers with the bits that each has alone, 1 among them.
 
-    Empty for a network whose windows stop by themselves: what passes together there depends on what stopped before.
-
     Args:
-        forward: The network.
+        forward: The network; not one whose windows stop by themselves, where what passes together depends on what
+            stopped before.
         windows: Different windows; passes of 1 to so many are tried.
     """
-    if forward.rule is not None:
-        return frozenset()
     count = min(len(windows.windows), _LARGEST_CHECKED)
     alone = [forward(_part(windows, slice(number, number + 1))).scores[0] for number in range(count)]
     found = {1}
@@ -70,7 +66,7 @@ class Ticket:
 class _Waiting:
     """A group that waits for the network."""
 
-    forward: WindowForward
+    forward: Forward
     group: WindowGroup
     sizes: frozenset[int]
     ticket: Ticket
@@ -150,7 +146,7 @@ class WindowQueue:
                 self._changed.notify_all()
 
     def submit(
-        self, forward: WindowForward, group: WindowGroup, sizes: frozenset[int], ticket: Ticket
+        self, forward: Forward, group: WindowGroup, sizes: frozenset[int], ticket: Ticket
     ) -> Future[WindowScores]:
         """Hand over a group; the future gives its scores.
 
@@ -280,7 +276,7 @@ class SharedForward:
         lanes: Groups that the request has under way.
     """
 
-    def __init__(self, forward: WindowForward, queue: WindowQueue, sizes: frozenset[int], ticket: Ticket) -> None:
+    def __init__(self, forward: Forward, queue: WindowQueue, sizes: frozenset[int], ticket: Ticket) -> None:
         self.device = forward.device
         self.lanes = queue.lanes
         self._forward = forward

@@ -190,7 +190,7 @@ def _load(name: str, path: Path, settings: ServeSettings) -> ServedModel:
     # From now on no image decides anything: an answer depends on its own bytes alone.
     settled = chosen.model_copy(update={"precision": decisions.precision, "workers": 1})
     sizes: frozenset[int] = frozenset()
-    if decisions.batch_size > 1 and not decisions.compiled:
+    if decisions.batch_size > 1 and not decisions.compiled and forward.rule is None:
         sizes = exact_sizes(forward, noise_windows(plan, count=decisions.batch_size))
     found = ServedModel(name, path.absolute(), bundle, settled, machine, passing, sizes, forward.lanes)
     _LOG.info(

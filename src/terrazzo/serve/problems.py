@@ -71,7 +71,7 @@ class Problem(HTTPException):
         detail: str,
         *,
         advice: str = "",
-        retry_after: float | None = None,
+        retry_after: int | float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         found = dict(headers or {})
