@@ -1,6 +1,5 @@
 """Trials as tasks of a Ray cluster, whose machines share the storage."""
 
-import contextlib
 import importlib
 import os
 import signal
@@ -170,12 +169,12 @@ def connected() -> Any:  # noqa: ANN401 - a module of an extra
     except ModuleNotFoundError as error:
         raise ConfigError("--executor ray needs Ray, which is not installed: pip install 'terrazzo[ray]'.") from error
     if not ray.is_initialized():
-        # Nothing is told to anybody outside.
+        # Nothing is told to anybody outside; and a task without a GPU is not kept from knowing of them.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         heard = signal.getsignal(signal.SIGTERM)
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
         if threading.current_thread() is threading.main_thread() and heard is not None:
             # Ray ends the process at once; a sweep wants its trials stopped first.
-            with contextlib.suppress(ValueError):
-                signal.signal(signal.SIGTERM, heard)
+            signal.signal(signal.SIGTERM, heard)
     return ray
