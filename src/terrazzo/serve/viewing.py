@@ -1,13 +1,13 @@
 """The viewer's part of the server: its page, the scenes that it offers, their tiles and pixels."""
 
+import asyncio
 import functools
 import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypeVar
 
-import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.params import Depends
 
@@ -72,7 +72,8 @@ class _Desk:
         self.copies = ReducedCopies()
         self.maker = TileMaker(self.kept, self.copies)
         # Threads above the number of cores would only hold memory; other routes keep the common pool to themselves.
-        self._limiter: anyio.CapacityLimiter | None = None
+        count = max(2, min(8, os.cpu_count() or 2))
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="terrazzo-view")
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:  # noqa: ANN401
         """Answer in a thread.
@@ -80,12 +81,9 @@ class _Desk:
         Raises:
             Problem: The question was wrong, or a raster cannot be read.
         """
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(max(2, min(8, os.cpu_count() or 2)))
+        work = functools.partial(question, *arguments, **named)
         try:
-            return await anyio.to_thread.run_sync(
-                functools.partial(question, *arguments, **named), limiter=self._limiter
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except ConfigError as error:
             raise Problem(422, str(error)) from error
         except DataError as error:
