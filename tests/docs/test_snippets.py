@@ -4,6 +4,7 @@ A block that cannot be tried says why in a comment before it: `<!-- not run: REA
 """
 
 import functools
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -26,7 +27,21 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^>]*?) -->\n\n?)?```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-LANGUAGES = {"", "python", "yaml", "console", "sh", "text", "toml", "json", "javascript", "dockerfile", "ini", "sql"}
+LANGUAGES = {
+    "",
+    "python",
+    "yaml",
+    "console",
+    "sh",
+    "bash",
+    "text",
+    "toml",
+    "json",
+    "javascript",
+    "dockerfile",
+    "ini",
+    "sql",
+}
 OTHERS = {"make", "pip", "ray", "torchrun", "tensorboard", "source", "export", "cd", "docker", "podman", "curl",
           "sbatch", "jupyter", "mlflow", "python", "sha256sum", "npm", "eval"}  # fmt: skip
 """Programs of others that pages may call."""
@@ -176,7 +191,7 @@ def segments(line: str) -> Iterator[list[str]]:
             words.append(word)
 
 
-@pytest.mark.parametrize("block", of("console", "sh"), ids=str)
+@pytest.mark.parametrize("block", of("console", "sh", "bash"), ids=str)
 def test_the_command_lines_exist(block: Block, place: Path) -> None:
     save_files(block.page)
     for line in command_lines(block.text):
@@ -193,8 +208,9 @@ def check_program(words: list[str], line: str) -> None:
     program = words[0].rpartition("/")[2]
     if program == "terrazzo":
         check_terrazzo(words[1:])
-    elif "-m" in words and "terrazzo" in words:
-        check_terrazzo(words[words.index("terrazzo") + 1 :])
+    elif "-m" in words and (module := words[words.index("-m") + 1]).startswith("terrazzo"):
+        assert importlib.util.find_spec(f"{module}.__main__"), f"{line}: python -m {module} does not exist"
+        check_terrazzo(words[words.index(module) + 1 :])
     elif program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert {word for word in words[1:] if "=" not in word} <= set(targets), line
