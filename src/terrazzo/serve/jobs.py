@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from terrazzo.errors import StorageError
+from terrazzo.serve.job_folder import folder_bytes, leave_record, map_summary, result_files, without_folder
 from terrazzo.serve.job_process import STOPPED
-from terrazzo.serve.job_record import ENDED, JobRecord, JobState, JobTask, load_record, map_of, save_record
+from terrazzo.serve.job_record import ENDED, JobRecord, JobState, JobTask, load_record, save_record
 from terrazzo.serve.problems import Problem
-from terrazzo.storage import read_json
 
 __all__ = ["Headway", "Jobs", "Kept"]
 
@@ -32,7 +32,6 @@ _LOG = logging.getLogger(__name__)
 _MOST_STARTS_AFTER_CRASHES = 3
 _SWEEP_SECONDS = 600.0
 _GIB = 2**30
-_HIDDEN = frozenset({"job.json", "task.json"})
 
 
 @dataclass(frozen=True)
@@ -244,8 +243,7 @@ class Jobs:
         record, _, folder = self.find(name)
         if record.state is not JobState.FINISHED:
             raise Problem(409, f"The job is {record.state}, and has no results.")
-        files = (path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-        return sorted(path for path in files if path.name not in _HIDDEN and not path.name.startswith((".", "scene.")))
+        return result_files(folder)
 
     def _found(self, name: str) -> _Job:
         if name not in self._jobs:
@@ -324,14 +322,14 @@ class Jobs:
         """Turn a job into what its process's end says."""
         if job.cancelled and status != 0:
             self._turn(job, JobState.CANCELLED)
-            _leave_record(job.folder)
+            leave_record(job.folder)
         elif status == 0:
-            self._turn(job, JobState.FINISHED, summary=_summary(job.folder), error=None)
+            self._turn(job, JobState.FINISHED, summary=map_summary(job.folder), error=None)
             self._ended(job.folder, job.record.scene)
         elif self._stopping or status == STOPPED:
             self._turn(job, JobState.WAITING)
         elif error:
-            self._turn(job, JobState.FAILED, error=_without(job.folder, error))
+            self._turn(job, JobState.FAILED, error=without_folder(job.folder, error))
         elif job.record.starts < _MOST_STARTS_AFTER_CRASHES:
             _LOG.warning("The process of job %s ended with status %d; it is begun again.", job.record.id, status)
             self._turn(job, JobState.WAITING)
@@ -363,7 +361,7 @@ class Jobs:
         with self._changed:
             ended = [job for job in self._jobs.values() if job.record.state in ENDED]
         ended.sort(key=lambda job: job.record.ended or 0.0)
-        sizes = {job.record.id: _size(job.folder) for job in ended}
+        sizes = {job.record.id: folder_bytes(job.folder) for job in ended}
         held = sum(sizes.values())
         for job in ended:
             old = time.time() - (job.record.ended or 0.0) > self._kept.days * 86_400
@@ -388,31 +386,3 @@ def _signal(job: _Job, number: signal.Signals) -> None:
     if job.process is not None:
         with contextlib.suppress(ProcessLookupError):
             job.process.send_signal(number)
-
-
-def _leave_record(folder: Path) -> None:
-    """Remove all that a cancelled job had, but its record."""
-    for entry in folder.iterdir():
-        if entry.name == "job.json":
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-
-
-def _summary(folder: Path) -> Mapping[str, Any] | None:
-    """Return what the map came to, without where it lies here."""
-    with contextlib.suppress(StorageError, LookupError):
-        found: dict[str, Any] = read_json(map_of(folder).with_suffix(".summary.json"))["maps"][0]
-        layers = {name: Path(path).name for name, path in found["layers"].items()}
-        return {**found, "scene": Path(found["scene"]).name, "out": Path(found["out"]).name, "layers": layers}
-    return None
-
-
-def _without(folder: Path, text: str) -> str:
-    return text.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
