@@ -27,7 +27,9 @@ class _Track(Track):
     def __init__(self, service: Service) -> None:
         self._service = service
         self._pending: list[Entry] = []
-        self.keeps_at_once = service.keeps_at_once  # type: ignore[misc]
+
+    def secure(self) -> bool:
+        return self._service.keeps_at_once
 
     def write(self, entry: Entry) -> None:
         if self._service.stuck is not None:
@@ -37,7 +39,7 @@ class _Track(Track):
             raise ConnectionError("no route to s3cr3t-host")
         if entry.kind == self._service.refuses:
             raise RefusedEntryError("too long")
-        (self._service.entries if self.keeps_at_once else self._pending).append(entry)
+        (self._service.entries if self._service.keeps_at_once else self._pending).append(entry)
 
     def close(self, status: str) -> None:
         self._service.entries += self._pending

@@ -114,6 +114,10 @@ class _Experiment(Track):
             # An array of one value makes its own conversion divide by nothing.
             self._live.log_image(Image.fromarray(picture), name=name, step=entry.update)
 
+    def secure(self) -> bool:
+        """Wait until what was written is sent: it waits in this process's memory."""
+        return self._live.flush() is not False
+
     def close(self, status: str) -> None:
         """End the experiment, and wait until all is sent."""
         self._live.log_other("status", status)
@@ -123,4 +127,6 @@ class _Experiment(Track):
 class _Archive(_Experiment):
     """An offline experiment: it is an archive once it is closed, and nothing before."""
 
-    keeps_at_once: ClassVar[bool] = False
+    def secure(self) -> bool:
+        """Nothing stays before."""
+        return False

@@ -17,6 +17,9 @@ __all__ = ["Courier"]
 
 _LOG = logging.getLogger(__name__)
 
+_OFTEN = 50
+"""Entries after which it is noted how far delivery came, where many wait."""
+
 
 class Courier:
     """Delivers the entries of a journal to one tracker, in order, each once.
@@ -112,10 +115,9 @@ class Courier:
             except RefusedEntryError as error:
                 _LOG.warning("%s does not take %s: %s", self.name, entry.identity, redact(str(error)))
             self._sent += 1
-            if self._track.keeps_at_once:
-                self._keep(self._sent)
             self._say_back()
-        self._say_back()
+            if (self._sent % _OFTEN == 0 or self._sent == len(self._journal)) and self._track.secure():
+                self._keep(self._sent)
         with self._journal.changed:
             self._journal.changed.wait_for(lambda: self._sent < len(self._journal) or self._status is not None)
 

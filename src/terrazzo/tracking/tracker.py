@@ -64,9 +64,6 @@ class TrackedRun:
 class Track(ABC):
     """A tracker at work on one run."""
 
-    keeps_at_once: ClassVar[bool] = True
-    """Whether an entry that was written stays, though this process be killed; else all do once `close` returned."""
-
     takes_pictures: ClassVar[bool] = True
     """Whether it shows pictures; where no tracker does, confusion matrices are not drawn."""
 
@@ -83,6 +80,14 @@ class Track(ABC):
             RefusedEntryError: This entry can never be taken.
             Exception: Of a remote tracker: whatever its library raises; the entry is offered again later.
         """
+
+    def secure(self) -> bool:
+        """Make sure that what was written stays, though this process be killed; of remote trackers alone.
+
+        Returns:
+            False where entries stay only once `close` has returned: after a kill they are offered again.
+        """
+        return True
 
     def sizes(self) -> dict[str, int]:
         """Put everything on the disk and return the bytes of each file, by path in the run folder; remote: none."""

@@ -2,6 +2,7 @@
 
 import netrc
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WeightsAndBiases"]
 
+FINISHED = ".finished"
+"""Lies in the folder of each start that ended in order."""
 _CODES = {"finished": 0, "failed": 1, "stopped": 1}
 
 
@@ -52,6 +55,8 @@ class WeightsAndBiases(Tracker):
         import wandb
         from lightning.pytorch.loggers import WandbLogger
 
+        if self.offline:
+            _remove_unfinished(run.folder / "wandb", run.identity)
         # Neither the command line, nor addresses of repositories, nor the terminal's lines: they may hold secrets.
         settings = wandb.Settings(
             silent=True,
@@ -76,6 +81,13 @@ class WeightsAndBiases(Tracker):
         return _Run(WandbLogger(experiment=live), live)
 
 
+def _remove_unfinished(folder: Path, identity: str) -> None:
+    """Remove what a killed process left of this run: all of it is written again."""
+    for path in folder.glob(f"offline-run-*-{identity}"):
+        if not (path / FINISHED).exists():
+            shutil.rmtree(path)
+
+
 def _is_logged_in() -> bool:
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
     path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
@@ -92,11 +104,15 @@ class _Run(Track):
         self._logger = logger
         self._live = live
         self._axes: dict[str, str] = {}
+        self._begins: int = live.starting_step
 
     def write(self, entry: Entry) -> None:
         """Add figures, pictures or a table; its own step is the entry's number, so that none counts twice."""
         import wandb
 
+        if entry.number < self._begins:
+            # The server has it: a killed process had sent it, and it is offered again, since nobody can ask.
+            return
         if entry.kind == "hyperparameters":
             self._logger.log_hyperparams(dict(entry.values))
             return
@@ -123,6 +139,12 @@ class _Run(Track):
         if told:
             self._live.log({**told, "epoch": entry.epoch, "update": entry.update}, step=entry.number)
 
+    def secure(self) -> bool:
+        """Say that nothing stays for sure before the end: a process of its own may not have written or sent it."""
+        return False
+
     def close(self, status: str) -> None:
         """End the run, and wait until all is sent."""
+        folder = Path(self._live.dir).parent
         self._live.finish(exit_code=_CODES[status])
+        (folder / FINISHED).touch()
