@@ -210,3 +210,17 @@ def test_a_run_that_looks_at_named_sets_alone_was_validated() -> None:
     text = flat(str(curves_section(replace(EMPTY, history=rows))))
     assert "Nothing was validated" not in text
     assert "Validation mIoU" in text
+
+
+def test_boundaries_have_a_line_a_tolerance(parse: Parse) -> None:
+    history = [
+        {"epoch": float(epoch), "val_bf1": 0.1 * epoch, "val_bf1_0": 0.1 * epoch, "val_bf1_3": 0.2 * epoch}
+        for epoch in (1, 2, 3)
+    ]
+    page = parse(curves_section(replace(EMPTY, history=tuple(history))))
+    told = [text for text in page.text.split("\n") if text.strip()]
+    assert "exact" in " ".join(told)
+    assert "within 3 px" in " ".join(told)
+    alone = parse(curves_section(replace(EMPTY, history=tuple({"epoch": 1.0 * row, "val_bf1": 0.5} for row in (1, 2)))))
+    assert "Validation boundary F1" in alone.text or alone.all("svg", role="img")
+    assert " px" not in alone.text

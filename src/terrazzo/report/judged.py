@@ -222,6 +222,9 @@ def _words(name: str) -> str:
         "ece": "ECE",
         "nll": "NLL",
         "ace": "ACE",
+        "classwise_ece": "class-wise ECE",
+        "classwise_ace": "class-wise ACE",
+        "brier": "Brier score",
         "boundary_iou": "boundary IoU",
     }
     return known.get(name, name.replace("_", " "))

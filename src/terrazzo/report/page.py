@@ -4,6 +4,8 @@ from pathlib import Path
 
 from terrazzo.report.areas import areas_part
 from terrazzo.report.calibration import calibration_section
+from terrazzo.report.comparison import TITLE as COMPARISONS
+from terrazzo.report.comparison import comparisons_section, kept_comparisons
 from terrazzo.report.contents import RunContents, read_run
 from terrazzo.report.data import data_section
 from terrazzo.report.document import contents, document
@@ -58,7 +60,9 @@ def write_report(run_folder: Path) -> Path:
 
 def render(run: RunContents) -> str:
     """Return the page's HTML."""
-    links = contents(TITLES)
+    compared = TITLES.index("Scores") + 1
+    kept = (COMPARISONS,) if kept_comparisons(run.folder) else ()
+    links = contents((*TITLES[:compared], *kept, *TITLES[compared:]))
     problems = [tag("li", problem) for problem in run.problems]
     damaged = tag("ul", *problems, class_="warnings") if problems else Markup("")
     parts = [
@@ -67,6 +71,7 @@ def render(run: RunContents) -> str:
         damaged,
         curves_section(run),
         scores_section(run),
+        comparisons_section(run.folder),
         reliability_section([(one.facts.split, one.trust) for one in run.evaluated if one.trust]),
         calibration_section(run.calibrated),
         data_section(run),

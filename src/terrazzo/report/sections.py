@@ -34,6 +34,8 @@ DIM, PALE = 0.08, 0.45
 TRAIN, VALIDATION = "var(--first)", "var(--second)"
 SET_LOSS = re.compile(r"val_(?!iou_)((?:(?!_iou_)[a-z0-9_])+)_loss")
 """Column of log.csv that each named validation set has."""
+TOLERANCE = re.compile(r"val_bf1_(\d+)")
+"""Column of log.csv that each tolerance of the boundary F1 has."""
 SET_COLOURS = ("#2a9d5c", "#a259c4", "#b8860b", "#d1477a")
 """Of named validation sets; all are neither dim nor pale."""
 
@@ -117,9 +119,8 @@ def _charts(run: RunContents, mark: float | None) -> list[Markup]:
         shown = per_class if few else sorted(per_class, key=_last)[:MOST_CLASSES]
         charts.append(line_chart(title, shown, floor=0.0, mark=mark))
     charts.append(line_chart("Learning rate", [_line(run, "lr", "learning rate", TRAIN)], floor=0.0))
-    if _has(run, "val_bf1"):
-        boundary = _line(run, "val_bf1", "boundary F1", VALIDATION)
-        charts.append(line_chart("Validation boundary F1", [boundary], floor=0.0, mark=mark))
+    if boundaries := _boundary_lines(run):
+        charts.append(line_chart("Validation boundary F1", boundaries, floor=0.0, mark=mark))
     if _has(run, "val_avg_steps"):
         charts.append(line_chart("Steps per pixel", [_line(run, "val_avg_steps", "steps", TRAIN)], floor=0.0))
     return charts
@@ -132,6 +133,20 @@ def _has(run: RunContents, column: str) -> bool:
 def _line(run: RunContents, column: str, name: str, colour: str, *, dashed: bool = False) -> Line:
     points = [(row.get("epoch") or float(index), row.get(column)) for index, row in enumerate(run.history, 1)]
     return Line(name, points, colour, dashed)
+
+
+def _boundary_lines(run: RunContents) -> list[Line]:
+    """Return one curve a tolerance at which boundaries were measured; a log of one figure alone has one curve."""
+    found = {
+        column: match[1] for column in run.history[0] if (match := TOLERANCE.fullmatch(column)) and _has(run, column)
+    }
+    if not found:
+        return [_line(run, "val_bf1", "boundary F1", VALIDATION)] if _has(run, "val_bf1") else []
+    colours = (VALIDATION, TRAIN, *SET_COLOURS)
+    return [
+        _line(run, column, "exact" if pixels == "0" else f"within {pixels} px", colours[position % len(colours)])
+        for position, (column, pixels) in enumerate(found.items())
+    ]
 
 
 def _set_lines(run: RunContents, figure: str) -> list[Line]:
