@@ -70,7 +70,9 @@ def real_patches(data: Path) -> tuple[list[Patch], list[np.ndarray]]:
     return patches, labels
 
 
-def trained(name: str, settings: dict[str, object], patches: list[Patch], labels: list[np.ndarray], updates: int) -> Bundle:
+def trained(
+    name: str, settings: dict[str, object], patches: list[Patch], labels: list[np.ndarray], updates: int
+) -> Bundle:
     """Return a bundle of a few updates."""
     torch.manual_seed(0)
     record = ARCHITECTURES.create(name, **settings)

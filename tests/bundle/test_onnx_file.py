@@ -110,7 +110,7 @@ def test_a_contract_of_another_file(lay: Callable[..., Path]) -> None:
 def test_truncated(lay: Callable[..., Path], keep: int) -> None:
     path = lay()
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BundleError, match="damaged|not finite"):
+    with pytest.raises(BundleError, match=r"damaged|not finite"):
         Bundle.load(path)
 
 

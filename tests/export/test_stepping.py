@@ -65,7 +65,7 @@ def test_one_graph_stops_each_image_by_itself(stepping: Case, images: torch.Tens
     for tau in (0.0, 0.6, 2.0):
         with torch.inference_mode():
             wanted = refine(network, seen, rule=type(rule)(tau, rule.first, rule.last))
-        given = {"image": images.numpy(), **({} if tau == 0.6 else {"tau": np.float32(tau)})}
+        given = {"image": images.numpy(), **({} if tau == 0.6 else {"tau": np.array(tau, dtype=np.float32)})}
         logits, steps = session.run(["logits", "steps"], given)
         assert steps.tolist() == wanted.steps.tolist()
         assert np.abs(logits - wanted.logits.numpy()).max() < 1e-3

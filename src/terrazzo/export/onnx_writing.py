@@ -69,7 +69,7 @@ def write_graph(
     onnx.helper.set_model_props(model, entries)
     model.producer_name = "terrazzo"
     tensors = external_tensors(model)
-    if data_name is None:
+    if data_name is None or not tensors:
         for number, tensor in enumerate(tensors):
             tensor.ClearField("external_data")
             tensor.ClearField("data_location")

@@ -84,6 +84,9 @@ def synthetic_patches(bundle: Bundle, *, count: int, side: int) -> list[Patch]:
         planes = [_as_stored(plane, band.dtype) for plane, band in zip(values, bundle.bands, strict=True)]
         valid = np.ones((side, side), dtype=bool)
         valid[: side // 8, : side // 8] = False
+        for plane, band in zip(planes, bundle.bands, strict=True):
+            # What has this value is missing, wherever noise happens to put it.
+            valid &= plane != band.nodata
         found.append(Patch(np.stack(planes), valid))
     return found
 
