@@ -47,8 +47,8 @@ evaluate: {{splits: [val]}}
 machine: {{accelerator: cpu, precision: float32, threads: 1, workers: 0}}
 """
 NAME = "tiny-sweep"
-# Seconds in which every process of a killed sweep has to be gone.
-PATIENCE = 5.0
+# Seconds in which every process of a killed sweep has to be gone. One that is just loading a library hears of it after.
+PATIENCE = 30.0
 
 
 def make_project(folder: Path, epochs: int) -> Path:
