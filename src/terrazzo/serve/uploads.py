@@ -51,6 +51,7 @@ _FRAME_BYTES = 16 * 1024
 """Bytes of a body around its image."""
 _WRITTEN_AT_ONCE = 2**20
 _LONGEST_NAME = 100
+_LONGEST_NUMBER = 20
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ async def receive_image(request: Request, path: Path, *, largest: int, pace: Pac
     """
     boundary = _boundary(request)
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > largest + _FRAME_BYTES:
+    if declared.isdecimal() and (len(declared) > _LONGEST_NUMBER or int(declared) > largest + _FRAME_BYTES):
         raise _too_large(largest)
     with path.open("wb") as file:
         form = _Form(file, largest)
