@@ -19,9 +19,9 @@ def split_outside(text: str, sign: str) -> list[str]:
     while position < len(text):
         letter = text[position]
         if quote:
-            if letter == "\\" and quote == '"':
-                position += 1
-            elif letter == quote and text[position + 1 : position + 2] == "'" == quote:
+            if (letter == "\\" and quote == '"') or (
+                letter == quote and text[position + 1 : position + 2] == "'" == quote
+            ):
                 position += 1
             elif letter == quote:
                 quote = ""
