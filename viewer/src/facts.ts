@@ -1,4 +1,4 @@
-// What the server tells, as `src/terrazzo/serve/facts.py`, `pixel_facts.py` and `job_routes.py` describe it.
+// What the server tells, as `src/terrazzo/serve/told.py`, `pixel_facts.py` and `job_routes.py` describe it.
 
 export interface SceneBrief {
   id: string;

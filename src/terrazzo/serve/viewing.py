@@ -13,7 +13,7 @@ from fastapi.params import Depends
 
 from terrazzo.errors import ConfigError, DataError
 from terrazzo.record import Record
-from terrazzo.serve.facts import SceneAreas, SceneBrief, SceneFacts, scene_areas, scene_brief, scene_facts
+from terrazzo.serve.facts import scene_areas, scene_brief, scene_facts
 from terrazzo.serve.kept_answers import KeptAnswers
 from terrazzo.serve.library import SceneLibrary
 from terrazzo.serve.pixel_facts import PixelFacts, pixel_facts
@@ -21,6 +21,7 @@ from terrazzo.serve.problems import Problem, documented
 from terrazzo.serve.reduced_copies import ReducedCopies
 from terrazzo.serve.stretching import Stretch
 from terrazzo.serve.tiles import TileMaker, TileStyle
+from terrazzo.serve.told import SceneAreas, SceneBrief, SceneFacts
 from terrazzo.serve.viewed_scene import ViewedScene
 from terrazzo.serve.viewer_page import HEADERS, page_response, static_response
 
