@@ -22,6 +22,7 @@ FAMILIES = {
     "optimizers": "terrazzo.training.optim",
     "schedules": "terrazzo.training.schedule",
     "sources": "terrazzo.data.sources.source",
+    "trackers": "terrazzo.tracking",
 }
 KINDS = (
     "models",
@@ -33,6 +34,7 @@ KINDS = (
     "optimizers",
     "schedules",
     "sources",
+    "trackers",
     "recipes",
 )
 
