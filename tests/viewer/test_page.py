@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from terrazzo.serve.application import application
 from terrazzo.serve.local_view import library_of, view_application
@@ -54,7 +55,7 @@ def test_looking_at_a_map(address: str, open_page: Callable[..., Any]) -> None:
     page = open_page(address)
     rows = page.locator("#legend tbody tr")
     rows.first.wait_for()
-    page.wait_for_function("document.querySelector('#legend tbody td').textContent.endsWith('ha')")
+    expect(page.locator("#legend tbody td").first).to_have_text(re.compile(r" ha$"))
     assert [text.split() for text in rows.all_inner_texts()] == [
         ["wätter", "4.34", "ha", "41", "%"],
         ["road", "3.1", "ha", "29", "%"],
@@ -104,12 +105,12 @@ def test_asking_for_a_pixel(address: str, open_page: Callable[..., Any]) -> None
     # By keyboard, the pixel at the centre; and another one once the map was moved.
     page.locator("#map").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("/column (349|350),/.test(document.querySelector('#pixel dl').textContent)")
+    expect(pixel).to_contain_text(re.compile(r"column (349|350),"))
     assert "wätter" in pixel.inner_text()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(400)
     page.keyboard.press("Enter")
-    page.wait_for_function("!/column (349|350),/.test(document.querySelector('#pixel dl').textContent)")
+    expect(pixel).not_to_contain_text(re.compile(r"column (349|350),"))
 
 
 def test_a_further_layer_lies_above_the_map(address: str, open_page: Callable[..., Any]) -> None:
@@ -180,7 +181,7 @@ def test_mapping_an_image(
         assert row.locator(".name").inner_text().startswith("größe")
         page.locator(".jobs li[data-state=finished]").wait_for(timeout=60_000)
         page.locator("#legend tbody tr").first.wait_for()
-        page.wait_for_function("document.querySelector('#legend tbody td').textContent.endsWith('px')")
+        expect(page.locator("#legend tbody td").first).to_have_text(re.compile(r" px$"))
         assert page.locator("#legend tbody tr").count() == 3
         assert page.locator("#scenes option").count() == 1
         page.locator("#map").focus()
