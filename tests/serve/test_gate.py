@@ -41,6 +41,8 @@ async def _call(gate: Gate, parts: list[dict[str, Any]] | None = None, **scope: 
         sent.append(message)
 
     await gate(_scope(**scope), receive, send)
+    refused = sent[0]["status"] >= 400 and parts is not None
+    assert ((b"connection", b"close") in sent[0]["headers"]) == refused
     return sent[0]["status"], b"".join(one.get("body", b"") for one in sent[1:]), left
 
 

@@ -68,7 +68,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passage = _Passage(receive, send, self._limits.send_seconds)
+        passage = _Passage(receive, send, self._limits.send_seconds, more=_has_body(scope))
         begun = time.monotonic()
         try:
             await self._answered(scope, passage)
@@ -125,13 +125,13 @@ class _Passage:
     A client that still sends while it is told why would otherwise find a closed connection instead of the answer.
     """
 
-    def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, seconds: float, *, more: bool) -> None:
         self.status = _GONE
         self.begun = False
         self._receive = receive
         self._send = send
         self._seconds = seconds
-        self._more = True
+        self._more = more
 
     async def receive(self) -> Message:
         """Return the next message."""
@@ -144,6 +144,9 @@ class _Passage:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.begun = True
+            if self._more and self.status >= 400:
+                # The rest of the body may never come: nothing else can be asked on this connection.
+                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
         elif self._more and self.status >= 400 and not message.get("more_body", False):
             await asyncio.wait_for(self._send({**message, "more_body": True}), self._seconds)
             await self._drain()
@@ -156,3 +159,7 @@ class _Passage:
             async with asyncio.timeout(_DRAINED_SECONDS):
                 while self._more and left > 0:
                     left -= len((await self.receive()).get("body", b""))
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
