@@ -38,7 +38,7 @@ def ramp_colours(count: int) -> list[str]:
     """Return colours along the ramp, as `#rrggbb`.
 
     >>> ramp_colours(2)
-    ['#00224e', '#fee838']
+    ['#00224d', '#fde737']
     """
     table = _ramp()
     chosen = np.linspace(0, 255, count).round().astype(int)
