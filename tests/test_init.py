@@ -11,7 +11,8 @@ import pytest
 import terrazzo
 
 HEAVY = {
-    "torch", "numpy", "rasterio", "pydantic", "omegaconf", "pandas", "scipy", "lightning", "pyarrow", "matplotlib",
+    "torch", "numpy", "rasterio", "pydantic", "omegaconf", "pandas", "scipy", "lightning_fabric",
+    "pyarrow", "matplotlib",
     "yaml", "rich", "geopandas", "shapely", "segmentation_models_pytorch",
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ COMMANDS = [
 ]  # fmt: skip
 GROUPS = {"config": ("show", "check", "schema", "explain"), "areas": ("sample", "estimate")}
 HELPS = [[], *([name] for name in COMMANDS), *([group, name] for group, names in GROUPS.items() for name in names)]
-HEAVY = {"torch", "rasterio", "pydantic", "omegaconf", "pandas", "numpy", "yaml", "lightning", "scipy", "rich"}
+HEAVY = {"torch", "rasterio", "pydantic", "omegaconf", "pandas", "numpy", "yaml", "lightning_fabric", "scipy", "rich"}
 
 
 def test_help_names_every_command_and_exit_status(invoke: Callable[..., Result]) -> None:

@@ -9,8 +9,6 @@ from types import ModuleType
 
 import pytest
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision
 
 from terrazzo.data.prepared import Prepared
 from terrazzo.machine import Execution, MachineSettings
@@ -18,6 +16,7 @@ from terrazzo.models.architecture import ARCHITECTURES, Architecture
 from terrazzo.record import load_plugin
 from terrazzo.training.checkpoint import Best
 from terrazzo.training.distributed import Processes, start
+from terrazzo.training.fabric import Fabric, MixedPrecision
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.session import Session, begin, save
 from terrazzo.training.settings import TrainSettings

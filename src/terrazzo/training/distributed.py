@@ -8,13 +8,15 @@ from typing import Literal
 
 import torch
 from jaxtyping import Shaped
-from lightning.fabric import Fabric
-from lightning.fabric.plugins import MixedPrecision
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.fabric.strategies.ddp import DDPStrategy
 
 from terrazzo.machine import Execution, MachineSettings, configure
+from terrazzo.training.fabric import (
+    DDPStrategy,
+    Fabric,
+    MixedPrecision,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 __all__ = ["Processes", "start", "started_together"]
 
@@ -97,7 +99,7 @@ def start(settings: MachineSettings) -> Processes:
     """
     execution = configure(settings)
     # What Lightning would say about precision and ranks, our own notes and metadata say.
-    for library in ("lightning", "lightning.fabric", "lightning.pytorch"):
+    for library in ("lightning_fabric", "lightning", "lightning.fabric", "lightning.pytorch"):
         logging.getLogger(library).setLevel(logging.WARNING)
     devices, nodes = _layout(settings)
     backend = None if settings.backend == "auto" else settings.backend

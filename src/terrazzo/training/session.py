@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from lightning.fabric.wrappers import _FabricModule, _FabricOptimizer
 
 from terrazzo.data.dataset import prestart_workers
 from terrazzo.data.sample import PatchKey
@@ -27,6 +26,7 @@ from terrazzo.training.checkpoint import (
 )
 from terrazzo.training.distributed import Processes
 from terrazzo.training.evaluation import Examination
+from terrazzo.training.fabric import FabricModule, FabricOptimizer
 from terrazzo.training.figures import MEAN_FIGURE, split_figures
 from terrazzo.training.folder import RunFolder
 from terrazzo.training.job import TrainingJob
@@ -67,8 +67,8 @@ class Session:
     folder: RunFolder
     processes: Processes
     network: Network
-    objective: _FabricModule
-    optimizer: _FabricOptimizer
+    objective: FabricModule
+    optimizer: FabricOptimizer
     class_weights: torch.Tensor | None
     rows: list[int]
     chances: list[float] | None

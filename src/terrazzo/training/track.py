@@ -41,7 +41,9 @@ __all__ = [
 COLUMNS = ("epoch", "lr", "train_loss", "val_loss", "val_miou", "val_avg_steps", "val_bf1", "seconds")
 """Columns that every log.csv begins with; empty where a figure does not apply."""
 
-PACKAGES = ("terrazzo", "lightning", "numpy", "rasterio", "safetensors", "segmentation-models-pytorch", "timm", "torch")
+PACKAGES = (
+    "terrazzo", "lightning-fabric", "numpy", "rasterio", "safetensors", "segmentation-models-pytorch", "timm", "torch",
+)  # fmt: skip
 
 
 def write_log(path: Path, history: Sequence[Mapping[str, float | int | None]]) -> None:
