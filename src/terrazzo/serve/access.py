@@ -126,3 +126,21 @@ def require_own_page(method: str, headers: Headers, origins: Sequence[str]) -> N
         return
     if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
         raise Problem(403, "The request comes from a page of another site.")
+
+
+def require_own_name(headers: Headers, hosts: Sequence[str]) -> None:
+    """Refuse a request to a name that is not the server's.
+
+    A page of another site may let its own name mean this machine's address: the browser then takes the server's answers
+    for the page's own. Where no key is asked for, nothing else would keep them from it.
+
+    Args:
+        headers: The request's.
+        hosts: Names without port; none where any will do.
+
+    Raises:
+        Problem: 403.
+    """
+    name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    if hosts and name not in hosts:
+        raise Problem(403, "The server is called by a name that it does not answer to; see its setting hosts.")

@@ -67,13 +67,16 @@ def application(models: Sequence[Path] | Models, settings: ServeSettings) -> Fas
             service.queue.close()
             service.threads.shutdown(wait=False, cancel_futures=True)
 
-    app = FastAPI(title="Terrazzo", version=__version__, description=_DESCRIPTION, lifespan=life)
+    # The pages that FastAPI has for the document load scripts from elsewhere.
+    app = FastAPI(
+        title="Terrazzo", version=__version__, description=_DESCRIPTION, lifespan=life, docs_url=None, redoc_url=None
+    )
     app.state.service = service
     handle_problems(app)
     for router in (predict_router(service), job_router(service), information_router(service)):
         app.include_router(router)
     app.include_router(viewing_router(service.library, jobs=True))
-    limits = Limits(settings.requests_at_once, settings.upload_seconds, settings.origins)
+    limits = Limits(settings.requests_at_once, settings.upload_seconds, settings.origins, settings.names)
     app.add_middleware(Gate, keys=keys, rates=Rates(settings.requests_per_minute), limits=limits, metrics=metrics)
     if settings.origins:
         app.add_middleware(

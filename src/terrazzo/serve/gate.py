@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from terrazzo.serve.access import Keys, Rates, require_own_page
+from terrazzo.serve.access import Keys, Rates, require_own_name, require_own_page
 from terrazzo.serve.metrics import Metrics
 from terrazzo.serve.problems import Problem
 
@@ -37,11 +37,13 @@ class Limits:
         at_once: Requests with a body that are taken in or answered at the same time.
         send_seconds: Longest time for which a client may take nothing of its answer.
         origins: Origins whose pages may send.
+        hosts: Names by which the server may be called; any if empty.
     """
 
     at_once: int
     send_seconds: float
     origins: Sequence[str]
+    hosts: Sequence[str] = ()
 
 
 class Gate:
@@ -107,6 +109,7 @@ class Gate:
     def _require(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         method, path = scope["method"], scope["path"]
+        require_own_name(headers, self._limits.hosts)
         require_own_page(method, headers, self._limits.origins)
         client: bytes | str | None = None
         if path not in _OPEN and not path.startswith(_OPEN_FOLDER):

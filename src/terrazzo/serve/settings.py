@@ -8,7 +8,10 @@ from pydantic import Field
 
 from terrazzo.record import Record
 
-__all__ = ["ServeSettings"]
+__all__ = ["LOOPBACK", "ServeSettings"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine that no other one reaches."""
 
 
 class ServeSettings(Record):
@@ -26,6 +29,9 @@ class ServeSettings(Record):
     """Names of environment variables that hold accepted API keys; everybody may ask where none is named."""
     origins: tuple[str, ...] = ()
     """Web origins (CORS) whose pages may call the server from a browser, such as https://maps.example.org."""
+    hosts: tuple[str, ...] = ()
+    """Names by which the server may be called, such as maps.example.org behind a proxy; if none is given, those of this
+    machine where it listens on that alone and asks for no key, else any."""
 
     predict: Mapping[str, Any] = Field(default_factory=dict)
     """Settings of `predict`, such as window or layers, that are laid over those of each model's run folder."""
@@ -65,3 +71,10 @@ class ServeSettings(Record):
     """Most GiB of finished jobs; the oldest are removed first."""
     stopping_seconds: Annotated[float, Field(gt=0)] = 30.0
     """Longest time for which a server that was asked to stop waits for answers under way; jobs are left to resume."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names by which it may be called; none where any will do."""
+        if self.hosts or self.api_key_env or self.host not in LOOPBACK:
+            return self.hosts
+        return LOOPBACK
