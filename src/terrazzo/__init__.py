@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from terrazzo.phases.calibrate import calibrate as calibrate
     from terrazzo.phases.compare import compare as compare
     from terrazzo.phases.demo import demo as demo
+    from terrazzo.phases.ensemble import ensemble as ensemble
     from terrazzo.phases.evaluate import evaluate as evaluate
     from terrazzo.phases.init import init as init
     from terrazzo.phases.predict import predict as predict
@@ -28,6 +29,7 @@ _HOMES = {
     "calibrate": "terrazzo.phases.calibrate",
     "compare": "terrazzo.phases.compare",
     "demo": "terrazzo.phases.demo",
+    "ensemble": "terrazzo.phases.ensemble",
     "evaluate": "terrazzo.phases.evaluate",
     "init": "terrazzo.phases.init",
     "load_config": "terrazzo.config",
@@ -45,6 +47,7 @@ __all__ = [
     "calibrate",
     "compare",
     "demo",
+    "ensemble",
     "evaluate",
     "init",
     "load_config",
