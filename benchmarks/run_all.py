@@ -20,6 +20,13 @@ QUICK = (
     "kill_training.py",
     "kill_scene.py",
     "scale.py",
+    "risk_simulation.py",
+    "viewer_first_tile.py",
+    "onnx_agreement.py",
+    "serve_throughput.py",
+    "serve_hostile.py",
+    "sweep_kill.py",
+    "wheel_demo.py",
 )
 LONG = (
     "prepare.py",
