@@ -325,7 +325,8 @@ def rasters(folder: Path) -> dict[str, bytes]:
 
 def left_over(folder: Path) -> list[str]:
     """Return hidden files and folders: nothing is left of kills once the map is there."""
-    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    hidden = [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    return [name for name in hidden if not name.endswith(".receipt.json")]
 
 
 def main() -> None:

@@ -3,11 +3,14 @@
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from terrazzo.record import Table
 
 DATA = Path(os.environ.get("TERRAZZO_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -48,6 +51,23 @@ def dinov3_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def own_plugins() -> Iterator[None]:
+    """Give a test tables and modules without plug-ins, and put back what was: workers load whatever is loaded here."""
+    entries = {table: table._entries for table in Table._all.values()}
+    modules = {name: module for name, module in sys.modules.items() if name.startswith("terrazzo_plugin_")}
+    for table, before in entries.items():
+        table._entries = {name: target for name, target in before.items() if target.startswith("terrazzo.")}
+    for name in modules:
+        del sys.modules[name]
+    yield
+    for name in [name for name in sys.modules if name.startswith("terrazzo_plugin_")]:
+        del sys.modules[name]
+    sys.modules.update(modules)
+    for table, before in entries.items():
+        table._entries = before
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ def test_what_comes_from_the_environment_stays_a_reference(tmp_path: Path, monke
     assert "${oc.env:MY_PLACE}" in content
 
 
+@pytest.mark.usefixtures("own_plugins")
 def test_a_plug_in_is_explained(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from typing import Literal\n"

@@ -45,7 +45,7 @@ def test_right_values_become_a_configuration():
         ("train: {epoch: 1}", 'train.epoch: unknown key. Did you mean "epochs"?'),
         ("train: {debug: maybe}", 'train.debug: expected true or false, got "maybe".'),
         ("train: {sampling: odd}", "train.sampling: expected 'uniform' or 'balanced', got \"odd\"."),
-        ("logging: {zzz: 1}", "logging.zzz: unknown key. Known here: level, timestamps, file."),
+        ("logging: {zzz: 1}", "logging.zzz: unknown key. Known here: level, timestamps, format, file."),
         ("optimizer: {name: sgd, momentun: 0.9}", 'optimizer.momentun: unknown key. Did you mean "momentum"?'),
         ("optimizer: {name: sgd, momentum: 1}", "optimizer.momentum: expected less than 1, got 1."),
         (

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from affine import Affine
 
 from terrazzo import load_config, run
-from terrazzo.record import Table
 
 SIDE = 48
 COUNTS = {"train": 2, "val": 1, "calibrate": 8, "test": 2}
@@ -81,12 +79,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_torch: None) -> Iterator[Path]:
+def place(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_torch: None, own_plugins: None
+) -> Path:
     """A copy of that folder as the working directory; names that plug-ins add are gone afterwards."""
-    del quiet_torch
+    del quiet_torch, own_plugins
     folder = tmp_path / "seite ä"
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
-    for table in Table._all.values():
-        monkeypatch.setattr(table, "_entries", dict(table._entries))
     return folder

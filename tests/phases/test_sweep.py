@@ -39,7 +39,7 @@ machine: {{accelerator: cpu, precision: float32, threads: 1, workers: 0}}
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_torch: None) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quiet_torch: None, own_plugins: None) -> Path:
     """A folder with three scenes and `terrazzo.yaml`, which is the working directory."""
     load_plugin(PLUGIN)
     module = next(module for name, module in sys.modules.items() if name.startswith("terrazzo_plugin_tiny_training"))

@@ -26,7 +26,8 @@ _SPEC.loader.exec_module(_SERVER)
 make_map, bundle_path, models, MACHINE = _SERVER.make_map, _SERVER.bundle_path, _SERVER.models, _SERVER.MACHINE
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: while it is there, no other test can run an event loop of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium; tests are skipped where it or the built viewer is missing, unless TERRAZZO_REQUIRE_VIEWER=1."""
     missing = [] if is_built() else ["the viewer is not built (make viewer)"]

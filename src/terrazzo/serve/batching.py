@@ -49,7 +49,7 @@ def _part(group: WindowGroup, part: slice) -> WindowGroup:
     return WindowGroup(group.image[part], group.valid[part], group.windows[part])
 
 
-@dataclass
+@dataclass(eq=False)
 class Ticket:
     """A request that is being answered.
 
@@ -62,7 +62,7 @@ class Ticket:
     stopped: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting:
     """A group that waits for the network."""
 

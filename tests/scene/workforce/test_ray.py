@@ -14,6 +14,7 @@ import pytest
 from terrazzo.errors import ConfigError
 from terrazzo.machine import MachineSettings
 from terrazzo.scene import PredictSettings, map_scene
+from terrazzo.scene.receipt import receipt_path
 from terrazzo.scene.request import code_fingerprint, device_of
 from terrazzo.scene.strip_file import StripRecord
 from terrazzo.scene.workforce.inline import InlineWorkforce
@@ -177,7 +178,7 @@ def test_a_map_has_the_same_bytes_whoever_computed_it(
         out = tmp_path / executor / "map.tif"
         map_scene(bundle, scene, out, settings=settings, machine=machine)
         maps.append([path.read_bytes() for path in sorted(out.parent.glob("*.tif"))])
-        assert not list(out.parent.glob(".*")), "nothing is left of the journal"
+        assert list(out.parent.glob(".*")) == [receipt_path(out)], "nothing is left of the journal"
     assert len(maps[0]) == 2
     assert maps[0] == maps[1]
 
