@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from terrazzo.config.document import plain, read_file
 from terrazzo.errors import LockedError, TrainingError
 from terrazzo.training.folder import RunFolder, differences
 
@@ -26,6 +27,16 @@ def changed(section: str, **values: object) -> dict[str, object]:
 def test_the_first_claim_writes_the_configuration(folder):
     folder.claim(CONFIG)
     assert yaml.safe_load(folder.config.read_text()) == CONFIG
+
+
+def test_text_that_looks_like_a_number_stays_text(folder):
+    config = {"name": "1e-3", "data": {"classes": ["1e3", "12", "0x1f", "wood"]}, "optimizer": {"lr": 1e-5}}
+    folder.claim(config)
+    issues: list[object] = []
+    read = read_file(folder.config, issues)
+    assert not issues
+    assert plain(read) == config
+    folder.claim(config)
 
 
 def test_references_to_the_environment_stay_references(folder):

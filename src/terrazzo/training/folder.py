@@ -1,6 +1,7 @@
 """The run folder: where things lie in it, who may write into it, and which configuration it belongs to."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from terrazzo.errors import TrainingError
 from terrazzo.storage import locked, sweep, write_text
 
 __all__ = ["RunFolder", "differences"]
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 FREE = ("machine.workers", "logging", "evaluate", "calibrate", "predict", "track")
 """Parts of a configuration that cannot change what is trained; a run may be taken up again with others."""
@@ -117,7 +120,18 @@ class RunFolder:
                 )
             if not found:
                 return
-        write_text(self.config, yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
+        write_text(self.config, yaml.dump(_plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text such as 1e-3 in quotes: older YAML calls it text, configurations read it as a number."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if _NUMBER.fullmatch(text) else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
