@@ -106,4 +106,9 @@ def _subject(arguments: Sequence[str]) -> "tuple[Path | RunConfig, MachineSettin
 
 def _is_trained(argument: str) -> bool:
     """Whether an argument names a bundle or a run folder."""
+    if Path(argument).suffix == ".onnx":
+        raise ConfigError(
+            f"{argument} is an ONNX graph, of which operations and parameters are not counted; name the bundle that it "
+            "was exported from."
+        )
     return Path(argument).is_dir() or Path(argument).suffix == ".safetensors"
