@@ -218,9 +218,10 @@ def scene_areas(scene: ViewedScene, kept: KeptAnswers) -> SceneAreas:
         DataError: It has no map, or that cannot be read.
     """
     legend, path = legend_of(scene, kept), scene.map
+    if path is None:
+        raise DataError(f"{scene.name} has no map whose classes could be measured.")
 
     def measure() -> SceneAreas:
-        assert path is not None  # noqa: S101 - it has a legend
         with open_viewed(path) as raster:
             found = class_areas(raster, legend, scene.summary)
         metres = found.square_metres or (None,) * len(found.pixels)
