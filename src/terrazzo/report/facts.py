@@ -1,9 +1,11 @@
 """What the files of a run say, in fixed types: whatever has another shape counts as not there and stops no page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from terrazzo.report.loose import mapping_of, mappings_of, sequence_of, text_of, texts_of
 
 __all__ = [
     "GREY",
@@ -174,7 +176,7 @@ def split_facts(split: str, content: Mapping[str, Any]) -> SplitFacts:
         split: Name of the folder, which is the split.
         content: The file.
     """
-    classes = tuple(_class(entry) for entry in _mappings(content.get("classes")))
+    classes = tuple(_class(entry) for entry in mappings_of(content.get("classes")))
     names = (
         "miou",
         "accuracy",
@@ -190,28 +192,28 @@ def split_facts(split: str, content: Mapping[str, Any]) -> SplitFacts:
         split=split,
         figures={name: number(content.get(name)) for name in names},
         classes=classes,
-        absent=_texts(content.get("absent")),
+        absent=texts_of(content.get("absent")),
         confusion=_matrix(content.get("confusion"), len(classes)),
-        miou_by_step=tuple(number(value) for value in _sequence(content.get("miou_by_step"))),
+        miou_by_step=tuple(number(value) for value in sequence_of(content.get("miou_by_step"))),
     )
 
 
 def data_facts(content: Mapping[str, Any]) -> DataFacts:
     """Return what `data.json` says."""
-    classes = tuple(_class(entry) for entry in _mappings(content.get("classes")))
-    pixels = {split: _counts(row) for split, row in _mapping(content.get("pixel_counts")).items()}
+    classes = tuple(_class(entry) for entry in mappings_of(content.get("classes")))
+    pixels = {split: _counts(row) for split, row in mapping_of(content.get("pixel_counts")).items()}
     titles = {
         "images": "images",
         "patches": "patches",
         "ignored pixels": "ignored_counts",
         "pixels that no class lists": "unlisted_counts",
     }
-    counts = {title: _mapping(content.get(key)) for title, key in titles.items()}
+    counts = {title: mapping_of(content.get(key)) for title, key in titles.items()}
     return DataFacts(
         classes=classes,
         pixels={split: row for split, row in pixels.items() if row and len(row) == len(classes)},
         counts={title: {split: number(value) for split, value in found.items()} for title, found in counts.items()},
-        warnings=_texts(content.get("warnings")),
+        warnings=texts_of(content.get("warnings")),
         bands=_bands(content),
         resolution_m=number(content.get("resolution_m")),
         patch_size=number(content.get("patch_size")),
@@ -227,46 +229,46 @@ def map_facts(predicted: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple
     """
     found = tuple(
         MapFacts(
-            out=_text(entry.get("out")),
+            out=text_of(entry.get("out")),
             height=number(entry.get("height")),
             width=number(entry.get("width")),
             valid_share=number(entry.get("valid_share")),
             class_pixels=_counts(entry.get("class_pixels")),
             seconds=number(entry.get("seconds")),
-            warnings=_texts(entry.get("warnings")),
+            warnings=texts_of(entry.get("warnings")),
         )
-        for entry in _mappings(predicted.get("maps"))
+        for entry in mappings_of(predicted.get("maps"))
     )
-    return found or tuple(MapFacts(out=path) for path in _texts(summary.get("maps")))
+    return found or tuple(MapFacts(out=path) for path in texts_of(summary.get("maps")))
 
 
 def phase_facts(summary: Mapping[str, Any]) -> tuple[PhaseFacts, ...]:
     """Return the phases that `summary.json` of a run lists, in order."""
     return tuple(
-        PhaseFacts(_text(entry.get("name")), number(entry.get("seconds")), _text(entry.get("skipped")))
-        for entry in _mappings(summary.get("phases"))
+        PhaseFacts(text_of(entry.get("name")), number(entry.get("seconds")), text_of(entry.get("skipped")))
+        for entry in mappings_of(summary.get("phases"))
     )
 
 
 def _class(entry: Mapping[str, Any]) -> ClassFacts:
     scores = {key: number(entry.get(key)) for key in ("iou", "f1", "precision", "recall", "pixels")}
-    return ClassFacts(_text(entry.get("name")) or "unnamed", _colour(entry.get("colour")), **scores)
+    return ClassFacts(text_of(entry.get("name")) or "unnamed", _colour(entry.get("colour")), **scores)
 
 
 def _bands(content: Mapping[str, Any]) -> tuple[BandFacts, ...]:
-    normalisation = _mapping(content.get("normalisation"))
-    means, deviations = _sequence(normalisation.get("mean")), _sequence(normalisation.get("std"))
+    normalisation = mapping_of(content.get("normalisation"))
+    means, deviations = sequence_of(normalisation.get("mean")), sequence_of(normalisation.get("std"))
     bands = content.get("bands")
     return tuple(
         BandFacts(
-            name=_text(entry.get("name")) or f"band {index + 1}",
-            dtype=_text(entry.get("dtype")),
-            unit=_text(entry.get("unit")),
+            name=text_of(entry.get("name")) or f"band {index + 1}",
+            dtype=text_of(entry.get("dtype")),
+            unit=text_of(entry.get("unit")),
             nodata=number(entry.get("nodata")),
             mean=number(means[index]) if index < len(means) else None,
             deviation=number(deviations[index]) if index < len(deviations) else None,
         )
-        for index, entry in enumerate(_mappings(bands))
+        for index, entry in enumerate(mappings_of(bands))
     )
 
 
@@ -276,33 +278,13 @@ def _colour(value: object) -> tuple[int, int, int]:
 
 
 def _matrix(value: object, size: int) -> tuple[tuple[int, ...], ...] | None:
-    rows = tuple(_counts(row) for row in _sequence(value))
+    rows = tuple(_counts(row) for row in sequence_of(value))
     return rows if size and len(rows) == size and all(len(row) == size for row in rows) else None
 
 
 def _counts(value: object) -> tuple[int, ...]:
     """Return whole numbers from 0; nothing at all where any of them is something else."""
-    found = _sequence(value)
+    found = sequence_of(value)
     if any(not isinstance(item, int) or isinstance(item, bool) or item < 0 or item > LARGEST for item in found):
         return ()
     return tuple(found)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in _sequence(value))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [entry for entry in _sequence(value) if isinstance(entry, Mapping)]
-
-
-def _sequence(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()

@@ -9,6 +9,7 @@ from typing import Any
 from terrazzo.report.blocks import table
 from terrazzo.report.facts import number
 from terrazzo.report.html import Markup, tag
+from terrazzo.report.loose import mapping_of
 from terrazzo.report.words import quantity, score
 
 __all__ = [
@@ -74,8 +75,8 @@ def judged_facts(content: Mapping[str, Any], per_image: str) -> JudgedFacts:
         content: The summary.
         per_image: Text of the table; nothing where there is none.
     """
-    intervals, boundary = _mapping(content.get("intervals")), _mapping(content.get("boundary"))
-    ends = _mapping(boundary.get("intervals"))
+    intervals, boundary = mapping_of(content.get("intervals")), mapping_of(content.get("boundary"))
+    ends = mapping_of(boundary.get("intervals"))
     tolerances = tuple(str(name) for name in _sequence(boundary.get("tolerances")))
     found = {name: _ends(intervals.get(name)) for name in ("miou", "accuracy")}
     by_class = {str(one.get("name")): _ends(one.get("iou")) for one in _mappings(intervals.get("classes"))}
@@ -93,9 +94,9 @@ def judged_facts(content: Mapping[str, Any], per_image: str) -> JudgedFacts:
             for one in _mappings(boundary.get("classes"))
         ),
         figures={name: number(content.get(name)) for name in ("miou", "accuracy", "avg_steps")}
-        | {name: number(value) for name, value in _mapping(content.get("reliability")).items()},
+        | {name: number(value) for name, value in mapping_of(content.get("reliability")).items()},
         without_calibration={
-            name: number(value) for name, value in _mapping(content.get("without_calibration")).items()
+            name: number(value) for name, value in mapping_of(content.get("without_calibration")).items()
         },
         regions=tuple(_mappings(content.get("regions"))),
         images=_table(per_image),
@@ -249,10 +250,6 @@ def _ends(value: object) -> Ends | None:
 def _numbers(value: object, count: int) -> tuple[float | None, ...]:
     found = tuple(number(one) for one in _sequence(value))
     return found if len(found) == count else (None,) * count
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _mappings(value: object) -> list[Mapping[str, Any]]:

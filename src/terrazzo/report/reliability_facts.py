@@ -1,10 +1,11 @@
 """What reliability.json says, in fixed types: whatever has another shape counts as not there and stops no page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from terrazzo.report.facts import GREY, number
+from terrazzo.report.loose import mapping_of, mappings_of, sequence_of
 
 __all__ = [
     "BinFacts",
@@ -111,11 +112,11 @@ class ReliabilityFacts:
 
 def reliability_facts(content: Mapping[str, Any]) -> ReliabilityFacts:
     """Return what `evaluate/<name>/reliability.json` says; its shape stands in `terrazzo.report.reliability`."""
-    difference = _mapping(content.get("difference"))
+    difference = mapping_of(content.get("difference"))
     return ReliabilityFacts(
         classes=tuple(
             (str(entry.get("name") or "unnamed"), _colour(entry.get("colour")))
-            for entry in _mappings(content.get("classes"))
+            for entry in mappings_of(content.get("classes"))
         ),
         images=number(content.get("images")),
         boundary_width=number(content.get("boundary_width")),
@@ -127,12 +128,12 @@ def reliability_facts(content: Mapping[str, Any]) -> ReliabilityFacts:
 
 
 def _measured(content: object) -> MeasuredFacts | None:
-    found = _mapping(content)
-    scores, intervals = _mapping(found.get("scores")), _mapping(found.get("intervals"))
+    found = mapping_of(content)
+    scores, intervals = mapping_of(found.get("scores")), mapping_of(found.get("intervals"))
     if not scores:
         return None
-    boundary = _mapping(found.get("boundary"))
-    by_class = _sequence(intervals.get("classes"))
+    boundary = mapping_of(found.get("boundary"))
+    by_class = sequence_of(intervals.get("classes"))
     return MeasuredFacts(
         figures={name: _estimate(scores.get(name), intervals.get(name)) for name in _FIGURES},
         boundary={name: number(boundary.get(name)) for name in _FIGURES},
@@ -145,14 +146,14 @@ def _measured(content: object) -> MeasuredFacts | None:
                 probability_ece=number(entry.get("probability_ece")),
                 bins=_bins(entry.get("bins")),
             )
-            for place, entry in enumerate(_mappings(scores.get("classes")))
+            for place, entry in enumerate(mappings_of(scores.get("classes")))
         ),
-        regions={str(entry.get("name") or "unnamed"): _region(entry) for entry in _mappings(found.get("regions"))},
+        regions={str(entry.get("name") or "unnamed"): _region(entry) for entry in mappings_of(found.get("regions"))},
     )
 
 
 def _region(entry: Mapping[str, Any]) -> GroupFacts:
-    scores, intervals = _mapping(entry.get("scores")), _mapping(entry.get("intervals"))
+    scores, intervals = mapping_of(entry.get("scores")), mapping_of(entry.get("intervals"))
     return GroupFacts(
         pixels=number(scores.get("pixels")),
         images=number(entry.get("images")),
@@ -162,7 +163,7 @@ def _region(entry: Mapping[str, Any]) -> GroupFacts:
 
 def _estimate(value: object, content: object) -> EstimateFacts:
     """Return a figure with its interval; ends that are the wrong way round are none."""
-    found = _mapping(content)
+    found = mapping_of(content)
     low, high = number(found.get("low")), number(found.get("high"))
     if low is None or high is None or low > high:
         low, high = None, None
@@ -171,7 +172,7 @@ def _estimate(value: object, content: object) -> EstimateFacts:
 
 def _bins(content: object) -> tuple[BinFacts, ...]:
     found = []
-    for entry in _mappings(content):
+    for entry in mappings_of(content):
         pixels, stated, share = (number(entry.get(key)) for key in ("pixels", "stated", "found"))
         if pixels and pixels > 0 and stated is not None and share is not None and 0 <= share <= 1:
             found.append(BinFacts(pixels, min(max(stated, 0.0), 1.0), share))
@@ -179,17 +180,5 @@ def _bins(content: object) -> tuple[BinFacts, ...]:
 
 
 def _colour(value: object) -> tuple[int, int, int]:
-    channels = [one for one in _sequence(value) if isinstance(one, int) and 0 <= one <= 255]
+    channels = [one for one in sequence_of(value) if isinstance(one, int) and 0 <= one <= 255]
     return (channels[0], channels[1], channels[2]) if len(channels) == 3 else GREY
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [entry for entry in _sequence(value) if isinstance(entry, Mapping)]
-
-
-def _sequence(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()

@@ -1,10 +1,11 @@
 """What `sweep.json` says, in fixed types: whatever has another shape counts as not there and stops no page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from terrazzo.report.facts import number
+from terrazzo.report.loose import mapping_of, mappings_of, sequence_of, text_of, texts_of
 
 __all__ = [
     "TRAINING",
@@ -211,42 +212,46 @@ def figure_name(name: str) -> str:
 
 def sweep_facts(content: Mapping[str, Any]) -> SweepFacts:
     """Return what `sweep.json` says."""
-    ranking = _mapping(content.get("ranking"))
+    ranking = mapping_of(content.get("ranking"))
     explained = [
-        (_text(one.get("key")), number(one.get("share")), number(one.get("chance")))
-        for one in _mappings(content.get("importance"))
+        (text_of(one.get("key")), number(one.get("share")), number(one.get("chance")))
+        for one in mappings_of(content.get("importance"))
     ]
     return SweepFacts(
-        name=_text(content.get("name")) or "sweep",
+        name=text_of(content.get("name")) or "sweep",
         seconds=number(content.get("seconds")),
-        states={name: _count(count) for name, count in _mapping(content.get("states")).items()},
-        splits=_texts(content.get("splits")),
-        figure=_text(content.get("figure")) or "miou",
-        ranked_by=(_text(ranking["split"]), _text(ranking["figure"])) if {"split", "figure"} <= set(ranking) else None,
+        states={name: _count(count) for name, count in mapping_of(content.get("states")).items()},
+        splits=texts_of(content.get("splits")),
+        figure=text_of(content.get("figure")) or "miou",
+        ranked_by=(text_of(ranking["split"]), text_of(ranking["figure"]))
+        if {"split", "figure"} <= set(ranking)
+        else None,
         more_is_better=ranking.get("more_is_better") is not False,
-        ranked=_texts(content.get("ranked")),
-        settings=tuple(_setting(one) for one in _mappings(content.get("settings"))),
-        differences=tuple(_difference(one) for one in _mappings(content.get("differences"))),
-        folds=tuple(_fold(one) for one in _mappings(content.get("folds"))),
+        ranked=texts_of(content.get("ranked")),
+        settings=tuple(_setting(one) for one in mappings_of(content.get("settings"))),
+        differences=tuple(_difference(one) for one in mappings_of(content.get("differences"))),
+        folds=tuple(_fold(one) for one in mappings_of(content.get("folds"))),
         importance=tuple(
             (key, share, chance) for key, share, chance in explained if share is not None and chance is not None
         ),
-        trials=tuple(_trial(one) for one in _mappings(content.get("trials"))),
+        trials=tuple(_trial(one) for one in mappings_of(content.get("trials"))),
     )
 
 
 def _setting(content: Mapping[str, Any]) -> SettingFacts:
     figures = {
-        split: {name: one for name, given in _mapping(found).items() if (one := _spread(_mapping(given))) is not None}
-        for split, found in _mapping(content.get("figures")).items()
+        split: {
+            name: one for name, given in mapping_of(found).items() if (one := _spread(mapping_of(given))) is not None
+        }
+        for split, found in mapping_of(content.get("figures")).items()
     }
     return SettingFacts(
-        label=_text(content.get("label")),
-        varied=_mapping(content.get("varied")),
+        label=text_of(content.get("label")),
+        varied=mapping_of(content.get("varied")),
         runs=_count(content.get("runs")),
         finished=_count(content.get("finished")),
         figures=figures,
-        seconds=number(_mapping(content.get("seconds")).get("mean")),
+        seconds=number(mapping_of(content.get("seconds")).get("mean")),
     )
 
 
@@ -254,7 +259,7 @@ def _spread(content: Mapping[str, Any]) -> SpreadFacts | None:
     mean, lowest, highest = (number(content.get(name)) for name in ("mean", "lowest", "highest"))
     if mean is None or lowest is None or highest is None:
         return None
-    values = [(_text(one.get("run")), number(one.get("value"))) for one in _mappings(content.get("values"))]
+    values = [(text_of(one.get("run")), number(one.get("value"))) for one in mappings_of(content.get("values"))]
     return SpreadFacts(
         mean=mean,
         deviation=number(content.get("deviation")),
@@ -271,14 +276,14 @@ def _spread(content: Mapping[str, Any]) -> SpreadFacts | None:
 def _difference(content: Mapping[str, Any]) -> DifferenceFacts:
     names = ("mean", "low", "high", "bootstrap_low", "bootstrap_high", "p_value", "p_holm")
     counts = ("wins", "losses", "pairs", "units")
-    images = _mapping(content.get("by_images"))
+    images = mapping_of(content.get("by_images"))
     return DifferenceFacts(
-        first=_text(content.get("first")),
-        second=_text(content.get("second")),
-        split=_text(content.get("split")),
-        figure=_text(content.get("figure")),
-        refused=_text(content.get("refused")),
-        left_out=_texts(content.get("left_out")),
+        first=text_of(content.get("first")),
+        second=text_of(content.get("second")),
+        split=text_of(content.get("split")),
+        figure=text_of(content.get("figure")),
+        refused=text_of(content.get("refused")),
+        left_out=texts_of(content.get("left_out")),
         numbers={name: number(content.get(name)) for name in (*names, *counts)},
         images={name: number(images.get(name)) for name in ("value", "low", "high", "p_value", "images")}
         if images
@@ -288,59 +293,41 @@ def _difference(content: Mapping[str, Any]) -> DifferenceFacts:
 
 def _fold(content: Mapping[str, Any]) -> FoldFacts:
     return FoldFacts(
-        setting=_text(content.get("setting")),
-        split=_text(content.get("split")),
-        run=_text(content.get("run")),
-        folds=_texts(content.get("folds")),
-        missing=_texts(content.get("missing")),
-        refused=_text(content.get("refused")),
+        setting=text_of(content.get("setting")),
+        split=text_of(content.get("split")),
+        run=text_of(content.get("run")),
+        folds=texts_of(content.get("folds")),
+        missing=texts_of(content.get("missing")),
+        refused=text_of(content.get("refused")),
         numbers={name: number(content.get(name)) for name in ("miou", "accuracy", "mean_miou", "images", "pixels")},
         apart=content.get("apart") is True,
     )
 
 
 def _trial(content: Mapping[str, Any]) -> TrialFacts:
-    points = [(number(one[0]), number(one[1])) for one in _sequence(content.get("curve")) if len(_sequence(one)) == 2]
+    points = [
+        (number(one[0]), number(one[1])) for one in sequence_of(content.get("curve")) if len(sequence_of(one)) == 2
+    ]
     return TrialFacts(
-        name=_text(content.get("name")),
-        state=_text(content.get("state")),
-        reason=_text(content.get("reason")),
+        name=text_of(content.get("name")),
+        state=text_of(content.get("state")),
+        reason=text_of(content.get("reason")),
         setting=_count(content.get("setting")),
-        run=_text(content.get("run")),
+        run=text_of(content.get("run")),
         seconds=number(content.get("seconds")),
         epochs=_count(content.get("epochs")),
-        monitor=_text(content.get("monitor")),
+        monitor=text_of(content.get("monitor")),
         best=number(content.get("best")),
         curve=tuple((x, y) for x, y in points if x is not None and y is not None),
         figures={
-            split: {name: number(value) for name, value in _mapping(found).items()}
-            for split, found in _mapping(content.get("figures")).items()
+            split: {name: number(value) for name, value in mapping_of(found).items()}
+            for split, found in mapping_of(content.get("figures")).items()
         },
-        report=_text(content.get("report")),
-        problems=_texts(content.get("problems")),
+        report=text_of(content.get("report")),
+        problems=texts_of(content.get("problems")),
     )
 
 
 def _count(value: object) -> int:
     found = number(value)
     return 0 if found is None else round(found)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in _sequence(value))
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [entry for entry in _sequence(value) if isinstance(entry, Mapping)]
-
-
-def _sequence(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()

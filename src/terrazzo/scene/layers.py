@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Classes
@@ -21,7 +21,7 @@ from terrazzo.scene.promise import promise_notes
 from terrazzo.scene.settings import PredictSettings, Values
 from terrazzo.storage import fingerprint
 
-__all__ = ["class_layer", "input_fingerprint", "layer_path", "product_layer", "provenance"]
+__all__ = ["class_layer", "encoded_classes", "input_fingerprint", "layer_path", "product_layer", "provenance"]
 
 WITHOUT_MARK = frozenset(
     {
@@ -149,3 +149,22 @@ def _palette(classes: Classes, numbers: list[int]) -> UInt8[np.ndarray, "256 4"]
 def _last_part(scene: str) -> str:
     shown = as_shown(scene)
     return Path(shown).name or shown
+
+
+def encoded_classes(
+    target: Shaped[np.ndarray, "y x"], classes: Classes, values: Values
+) -> Shaped[np.ndarray, "channel y x"]:
+    """Return class numbers as a map's file holds them.
+
+    Args:
+        target: Class numbers, and the ignored one where nothing was measured.
+        classes: The bundle's classes.
+        values: `index`, `source` or `colour`; colours have an alpha band.
+    """
+    if values == "index":
+        return target[None]
+    encoded = classes.encode(target, values)
+    if values == "source":
+        return encoded[None]
+    measured = target != classes.ignore
+    return np.concatenate([encoded * measured, (measured * np.uint8(255))[None]])

@@ -13,7 +13,7 @@ from terrazzo.data.classes import Classes
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.assemble import FinishedRows
 from terrazzo.scene.inputs.entry import SceneEntry
-from terrazzo.scene.layers import class_layer, layer_path, product_layer
+from terrazzo.scene.layers import class_layer, encoded_classes, layer_path, product_layer
 from terrazzo.scene.pam import write_side_file
 from terrazzo.scene.polygons import PolygonWriter
 from terrazzo.scene.products import Products
@@ -206,15 +206,8 @@ class _Sink:
         target = rows.products["class"][0]
         with storage_errors(self._out):
             for name, writer in self._writers.items():
-                writer.write(self._encode(target) if name == "class" else rows.products[name])
+                writer.write(
+                    encoded_classes(target, self._classes, self._values) if name == "class" else rows.products[name]
+                )
         for write in self._beside:
             write(target)
-
-    def _encode(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
-        if self._values == "index":
-            return target[None]
-        encoded = self._classes.encode(target, self._values)
-        if self._values == "source":
-            return encoded[None]
-        measured = target != self._classes.ignore
-        return np.concatenate([encoded * measured, (measured * np.uint8(255))[None]])

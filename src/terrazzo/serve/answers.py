@@ -7,12 +7,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import pyproj
 import shapely
-from jaxtyping import Shaped
 from pyarrow import parquet
 
 from terrazzo.data.classes import Classes
 from terrazzo.geo.grid import Grid
 from terrazzo.scene.layer import Georeference, Layer
+from terrazzo.scene.layers import encoded_classes
 from terrazzo.scene.pixel_area import row_areas
 from terrazzo.scene.polygons import PolygonWriter
 from terrazzo.scene.products import CONFIDENCE_STEPS, ProductRows
@@ -94,7 +94,8 @@ class RasterAnswer:
     def take(self, rows: ProductRows) -> None:
         """Take the next rows."""
         values = rows[self._product]
-        self._writer.write(self._encoded(values[0]) if self._product == "class" else values)
+        of_classes = self._product == "class"
+        self._writer.write(encoded_classes(values[0], self._classes, self._values) if of_classes else values)
 
     def finish(self) -> bytes:
         """Return the file's bytes."""
@@ -104,15 +105,6 @@ class RasterAnswer:
     def abandon(self) -> None:
         """Close the file as it is."""
         self._writer.abandon()
-
-    def _encoded(self, target: Shaped[np.ndarray, "y x"]) -> Shaped[np.ndarray, "channel y x"]:
-        if self._values == "index":
-            return target[None]
-        encoded = self._classes.encode(target, self._values)
-        if self._values == "source":
-            return encoded[None]
-        measured = target != self._classes.ignore
-        return np.concatenate([encoded * measured, (measured * np.uint8(255))[None]])
 
 
 class SummaryAnswer:
