@@ -23,6 +23,19 @@ def test_a_missing_pixel_is_the_mean_whatever_it_holds(hole: float) -> None:
     assert found.tolist() == [[[0.0, 2.0]]]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "uint64", "float32", "float64"])
+def test_a_missing_neighbour_moves_no_bit(dtype: str) -> None:
+    """Whole windows go another way than windows with holes; both are the same arithmetic."""
+    normalisation = Normalisation(mean=(10.1, 0.3), std=(2.3, 7.7))
+    values = (np.random.default_rng(0).random((2, 5, 6)) * 100).astype(dtype)
+    valid = np.ones((5, 6), dtype=bool)
+    whole = normalisation(values, valid)
+    valid[2, 3] = False
+    holed = normalisation(values, valid)
+    np.testing.assert_array_equal(whole[:, valid], holed[:, valid])
+    assert (holed[:, 2, 3] == 0).all()
+
+
 def test_a_raster_without_a_valid_pixel_is_all_mean() -> None:
     found = Normalisation(mean=(10.0,), std=(2.0,))(np.full((1, 3, 3), np.nan), np.zeros((3, 3), dtype=bool))
     assert (found == 0).all()

@@ -108,6 +108,16 @@ def test_parameters_without_influence_are_frozen():
         assert torch.equal(network(image).logits, before)
 
 
+def test_without_gradients_nothing_is_frozen_and_the_rest_is_the_same():
+    """Whoever only answers need not wait for what training alone wants to know."""
+    settings = {"encoder": CONVOLUTION, "classes": 2, "settings": SMALL["pan"]}
+    trained = build("smp", architecture="pan", **settings)
+    with torch.no_grad():
+        network = build("smp", architecture="pan", **settings)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert (network.multiple, network.minimum) == (trained.multiple, trained.minimum)
+
+
 def test_padding_does_not_move_the_answer():
     """The upper left of a small image padded by us is what the library answers for the padded image."""
     network = build("smp", encoder=TIMM, classes=2, settings=SMALL["unet"]).eval()

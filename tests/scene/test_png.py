@@ -74,6 +74,16 @@ def test_palette_and_notes_come_back(tmp_path: Path) -> None:
     assert "wälder".encode() in (tmp_path / "p.png").read_bytes()
 
 
+def test_a_file_is_the_same_in_whatever_pieces_its_rows_come(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 2**16, (1, 300, 400), dtype=np.uint16)
+    files = []
+    for step in (1, 7, 300):
+        write(tmp_path / f"{step}.png", pixels, step=step)
+        files.append((tmp_path / f"{step}.png").read_bytes())
+    assert files[0].count(b"IDAT") > 1
+    assert files[0] == files[1] == files[2]
+
+
 def test_missing_rows_are_an_error(tmp_path: Path) -> None:
     writer = PngWriter(tmp_path / "m.png", PngForm(3, 2, np.dtype(np.uint8)))
     writer.write(np.zeros((1, 2, 2), dtype=np.uint8))

@@ -304,7 +304,7 @@ def architecture_of(settings: Mapping[str, Any], file: Path) -> Architecture:
 
 
 def _build(architecture: Architecture, *, bands: int, classes: int, leaning: bool) -> Network:
-    """Build without moving the caller's random numbers: the fresh weights are replaced anyway.
+    """Build without moving the caller's random numbers, and not for training: the fresh weights are replaced anyway.
 
     Args:
         architecture: The record.
@@ -313,7 +313,7 @@ def _build(architecture: Architecture, *, bands: int, classes: int, leaning: boo
         leaning: Whether frozen weights come from a file of their own.
     """
     scratch = architecture.without_pretraining()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         if leaning:
             return scratch.build_without_external(bands=bands, classes=classes)
         return scratch.build(bands=bands, classes=classes)

@@ -62,9 +62,12 @@ class Normalisation(Record):
             raise ContractError(f"{len(values)} bands were given, but the normalisation knows {len(self.mean)}.")
         mean = np.asarray(self.mean, dtype=np.float32)[:, None, None]
         factor = (1.0 / np.asarray(self.std, dtype=np.float64)).astype(np.float32)[:, None, None]
-        normalised = values.astype(np.float32)
-        # Before the arithmetic, so that a NaN or an infinite raw value never takes part in it.
-        np.copyto(normalised, mean, where=~valid)
-        normalised -= mean
+        if valid.all():
+            normalised = np.subtract(values, mean, dtype=np.float32)
+        else:
+            normalised = values.astype(np.float32)
+            # Before the arithmetic, so that a NaN or an infinite raw value never takes part in it.
+            np.copyto(normalised, mean, where=~valid)
+            normalised -= mean
         normalised *= factor
         return normalised

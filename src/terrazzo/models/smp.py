@@ -94,7 +94,8 @@ class Smp(Architecture):
 
         One image runs through it, forwards and backwards: a combination that cannot answer is refused here, and
         parameters that the answer does not depend on (PSPNet leaves out an encoder's last stages) are frozen, since
-        distributed training waits for the gradient of every parameter that is not.
+        distributed training waits for the gradient of every parameter that is not. Under `torch.no_grad()`, where
+        nothing is to be trained, it runs forwards alone.
 
         Raises:
             ModelError: The architecture cannot take this encoder or these settings; the weights cannot be had.
@@ -160,7 +161,8 @@ class Smp(Architecture):
 
     def _probe(self, network: "SmpNetwork", bands: int, classes: int) -> None:
         """Find the smallest size that the network takes, and freeze what its answer does not depend on."""
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        trainable = torch.is_grad_enabled() or torch.is_inference_mode_enabled()
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad and trainable]
         refusal: Exception | None = None
         was_training = network.training
         network.eval()
@@ -168,10 +170,10 @@ class Smp(Architecture):
             network.minimum = blocks * network.multiple
             size = (network.minimum, network.minimum + network.multiple)
             try:
-                with torch.inference_mode(False), torch.enable_grad():
+                with torch.inference_mode(False), torch.set_grad_enabled(trainable):
                     network(torch.zeros(1, bands, 1, 1))
                     logits = network(torch.zeros(1, bands, *size)).logits
-                    gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
+                    gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True) if trainable else ()
             except _REFUSALS as error:
                 refusal = error
                 continue

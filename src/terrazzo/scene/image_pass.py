@@ -5,7 +5,7 @@ here holds for maps.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,15 @@ from terrazzo.scene.relay import Producer
 from terrazzo.scene.sampled_windows import noise_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.threads import one_thread
-from terrazzo.scene.work import Forward
+from terrazzo.scene.work import Forward, WindowScores
 
 __all__ = ["ImagePass", "PassImage", "ScoredRows"]
 
 _ITEMS_AHEAD = 3
 _CHECKED_WINDOWS = 4
+
+_Item = StripStart | RowStart | WindowGroup | StripEnd
+_Computed = Iterator[tuple[_Item, WindowScores | None]]
 
 
 @dataclass(frozen=True)
@@ -172,22 +175,13 @@ class ImagePass:
             device=forward.device,
         )
 
-        def read() -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
+        def read() -> Iterator[_Item]:
             return self._read(plan, image, size=network.group_size)
 
-        with (
-            # For whoever counts the rows too, until the last one is taken.
-            one_thread(),
-            Producer(read, ahead=_ITEMS_AHEAD) as reading,
-            contextlib.closing(
-                in_order(
-                    reading,
-                    lambda item: forward(item) if isinstance(item, WindowGroup) else None,
-                    needed=lambda item: isinstance(item, WindowGroup),
-                    lanes=forward.lanes,
-                )
-            ) as computed,
-        ):
+        # For whoever counts the rows too, until the last one is taken. One group is computed where it is asked for:
+        # threads would have nothing to do beside it.
+        alone = plan.windows <= network.group_size
+        with one_thread(), _one_by_one(read, forward) if alone else _side_by_side(read, forward) as computed:
             rows = _Rows(plan, self.products.channels, blender)
             for item, answer in computed:
                 if isinstance(item, StripStart):
@@ -202,9 +196,7 @@ class ImagePass:
                         rows.add(row, column, scores, measured)
             yield from rows.until(len(plan.rows))
 
-    def _read(
-        self, plan: ScenePlan, image: PassImage, *, size: int
-    ) -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
+    def _read(self, plan: ScenePlan, image: PassImage, *, size: int) -> Iterator[_Item]:
         return read_strips(
             plan,
             image.source,
@@ -213,6 +205,35 @@ class ImagePass:
             group_size=size,
             counts=image.wanted,
         )
+
+
+@contextlib.contextmanager
+def _one_by_one(read: Callable[[], Iterator[_Item]], forward: Forward) -> Iterator[_Computed]:
+    """Yield what is read with what the network answers to it, in this thread."""
+    with contextlib.closing(_answered(read(), forward)) as computed:
+        yield computed
+
+
+def _answered(items: Iterator[_Item], forward: Forward) -> Generator[tuple[_Item, WindowScores | None], None, None]:
+    for item in items:
+        yield item, forward(item) if isinstance(item, WindowGroup) else None
+
+
+@contextlib.contextmanager
+def _side_by_side(read: Callable[[], Iterator[_Item]], forward: Forward) -> Iterator[_Computed]:
+    """Yield the same, read ahead in one thread and answered in others."""
+    with (
+        Producer(read, ahead=_ITEMS_AHEAD) as reading,
+        contextlib.closing(
+            in_order(
+                reading,
+                lambda item: forward(item) if isinstance(item, WindowGroup) else None,
+                needed=lambda item: isinstance(item, WindowGroup),
+                lanes=forward.lanes,
+            )
+        ) as computed,
+    ):
+        yield computed
 
 
 class _Rows:

@@ -1,5 +1,6 @@
 """What a map's layers hold: values, colours, class names and where they came from."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -32,6 +33,10 @@ WITHOUT_MARK = frozenset(
 """Settings that leave no mark in a map's file: where it goes, who computes it, and what lies beside it."""
 
 
+# An answer of the server has notes too: the package's metadata is read once.
+_version = functools.cache(version)
+
+
 def provenance(bundle: Bundle, scene: SceneEntry, settings: PredictSettings, decisions: Decisions) -> dict[str, str]:
     """Return the notes that say how a map came about; the same map has the same notes.
 
@@ -44,7 +49,7 @@ def provenance(bundle: Bundle, scene: SceneEntry, settings: PredictSettings, dec
     chosen = settings.model_dump(mode="json", exclude=set(WITHOUT_MARK))
     if settings.area is not None:
         chosen["area"] = settings.area.name
-    versions = {"terrazzo": version("terrazzo"), "torch": str(torch.__version__), "gdal": rasterio.__gdal_version__}
+    versions = {"terrazzo": _version("terrazzo"), "torch": str(torch.__version__), "gdal": rasterio.__gdal_version__}
     return {
         "TIFFTAG_SOFTWARE": f"terrazzo {versions['terrazzo']}",
         "TERRAZZO_BUNDLE": bundle.fingerprint,

@@ -19,6 +19,8 @@ __all__ = ["PngForm", "PngWriter"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE, _COLOUR_ALPHA = 0, 3, 6
+_CHUNK = 2**16
+"""Compressed bytes of a chunk: the file is the same in whatever pieces its rows come."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class PngWriter:
         self._missing = form.height
         self._path = path
         self._deflate = zlib.compressobj(6)
+        self._compressed = bytearray()
         self._handle = path.open("wb")
         self._handle.write(_SIGNATURE)
         bits = 8 * form.dtype.itemsize
@@ -74,9 +77,11 @@ class PngWriter:
     def write(self, rows: Shaped[np.ndarray, "channel y x"]) -> None:
         """Append rows."""
         ordered = np.ascontiguousarray(np.moveaxis(rows, 0, -1)).astype(rows.dtype.newbyteorder(">"), copy=False)
-        for row in ordered:
-            # Each row begins with its filter; class numbers gain nothing from any.
-            self._data(self._deflate.compress(b"\0" + row.tobytes()))
+        values = ordered.reshape(len(ordered), -1).view(np.uint8)
+        # Each row begins with its filter; class numbers gain nothing from any.
+        filtered = np.zeros((len(values), 1 + values.shape[1]), dtype=np.uint8)
+        filtered[:, 1:] = values
+        self._data(self._deflate.compress(filtered.data))
         self._missing -= rows.shape[1]
 
     def complete(self) -> None:
@@ -89,6 +94,8 @@ class PngWriter:
             if self._missing:
                 raise StorageError(f"{self._path}: {self._missing} rows were not written.")
             self._data(self._deflate.flush())
+            if self._compressed:
+                self._chunk(b"IDAT", bytes(self._compressed))
             self._chunk(b"IEND", b"")
         finally:
             self._handle.close()
@@ -99,8 +106,10 @@ class PngWriter:
             self._handle.close()
 
     def _data(self, compressed: bytes) -> None:
-        if compressed:
-            self._chunk(b"IDAT", compressed)
+        self._compressed += compressed
+        while len(self._compressed) >= _CHUNK:
+            self._chunk(b"IDAT", bytes(self._compressed[:_CHUNK]))
+            del self._compressed[:_CHUNK]
 
     def _chunk(self, name: bytes, content: bytes) -> None:
         checksum = zlib.crc32(content, zlib.crc32(name))

@@ -256,8 +256,9 @@ class _HeldRows:
 def _group(
     waiting: list[tuple[int, int]], parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]]
 ) -> WindowGroup:
-    image = torch.from_numpy(np.stack([image for image, _ in parts]))
-    valid = torch.from_numpy(np.stack([valid for _, valid in parts]))
+    # Of one window nothing is copied: it is nobody else's.
+    image = torch.from_numpy(parts[0][0][None] if len(parts) == 1 else np.stack([image for image, _ in parts]))
+    valid = torch.from_numpy(parts[0][1][None] if len(parts) == 1 else np.stack([valid for _, valid in parts]))
     group = WindowGroup(image, valid, tuple(waiting))
     waiting.clear()
     parts.clear()

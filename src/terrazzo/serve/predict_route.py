@@ -66,14 +66,15 @@ def predict_router(service: Service) -> APIRouter:
                 largest=int(settings.largest_request_mib * 2**20),
                 pace=service.pace,
             )
-            upload = await asyncio.to_thread(_checked, upload, settings.largest_pixels)
             window = served.settings.window or served.bundle.patch_size
             most = 4 * settings.largest_pixels // window**2 + 64
-            question = Question(served, upload, wanted, layer, most)
             ticket = Ticket(windows=0)
-            made = asyncio.get_running_loop().run_in_executor(
-                service.threads, lambda: answer(question, service.queue, ticket, folder=folder)
-            )
+
+            def made_of_upload() -> Answer:
+                question = Question(served, _checked(upload, settings.largest_pixels), wanted, layer, most)
+                return answer(question, service.queue, ticket, folder=folder)
+
+            made = asyncio.get_running_loop().run_in_executor(service.threads, made_of_upload)
             found = await _awaited(made, ticket, request, seconds=settings.request_seconds)
         return Response(
             found.content, media_type=found.media_type, headers={"X-Model": served.bundle.fingerprint, "Vary": "Accept"}

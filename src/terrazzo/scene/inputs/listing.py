@@ -65,6 +65,8 @@ def scene_entry(path: str, settings: PredictSettings, bundle: Bundle) -> SceneEn
 
 def _all_entries(named: Sequence[Named], settings: PredictSettings, bundle: Bundle) -> list[SceneEntry]:
     """Read the headers of all scenes, several at once: one at an address takes a second, and a mosaic has thousands."""
+    if len(named) == 1:
+        return _entries(named[0], settings, bundle)
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="terrazzo-headers")
     try:
         lists = list(pool.map(lambda one: _entries(one, settings, bundle), named))
