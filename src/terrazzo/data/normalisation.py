@@ -62,6 +62,7 @@ class Normalisation(Record):
             raise ContractError(f"{len(values)} bands were given, but the normalisation knows {len(self.mean)}.")
         mean = np.asarray(self.mean, dtype=np.float32)[:, None, None]
         factor = (1.0 / np.asarray(self.std, dtype=np.float64)).astype(np.float32)[:, None, None]
+        normalised: Float32[np.ndarray, "band y x"]
         if valid.all():
             normalised = np.subtract(values, mean, dtype=np.float32)
         else:
