@@ -19,6 +19,7 @@ QUICK = (
     "demo_forest.py",
     "kill_training.py",
     "kill_scene.py",
+    "cell_halting.py",
     "scale.py",
     "risk_simulation.py",
     "viewer_first_tile.py",

@@ -204,6 +204,7 @@ class ImagePass:
             self._bundle.normalisation,
             group_size=size,
             counts=image.wanted,
+            hashed=False,
         )
 
 

@@ -98,7 +98,7 @@ class StripEnd:
 
     Attributes:
         strip: Which.
-        pixels_hash: SHA-256 of the pixels that the strip's windows saw.
+        pixels_hash: SHA-256 of the pixels that the strip's windows saw; empty where nobody asked for it.
         unreadable: What could not be read; those pixels count as not measured.
     """
 
@@ -115,6 +115,7 @@ def read_strips(
     *,
     group_size: int,
     counts: Callable[[slice, slice], bool] | None = None,
+    hashed: bool = True,
 ) -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
     """Yield each strip's rows of windows and groups, and then its end.
 
@@ -128,6 +129,7 @@ def read_strips(
         normalisation: From raw values to what the network sees.
         group_size: Windows of a group; the last of a strip may have fewer.
         counts: Told rows and columns of pixels, whether any of them counts; None where every measured one does.
+        hashed: Whether strips end with their pixels' hash; not where no strip is kept.
 
     Raises:
         DataError: The file cannot be read, or not to its end.
@@ -135,7 +137,7 @@ def read_strips(
     held = _HeldRows(plan, source)
     for strip in strips:
         yield StripStart(strip)
-        pixels = _PixelHash()
+        pixels = _PixelHash() if hashed else _NoHash()
         waiting: list[tuple[int, int]] = []
         parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
         for row in strip.rows:
@@ -191,6 +193,18 @@ class _PixelHash:
     def result(self) -> str:
         """Return the hash of all rows."""
         return hashlib.sha256(self._values.digest() + self._valid.digest()).hexdigest()
+
+
+class _NoHash(_PixelHash):
+    """Stands where no hash is wanted."""
+
+    def add(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:  # noqa: ARG002
+        """Note that rows came."""
+        self.begun = True
+
+    def result(self) -> str:
+        """Return nothing."""
+        return ""
 
 
 class _HeldRows:

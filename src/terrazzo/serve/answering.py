@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from terrazzo.errors import StoppedError, TerrazzoError
+from terrazzo.geo.kept_open import keep_open
 from terrazzo.scene.contract import resolution_warning
 from terrazzo.scene.drift import check_drift
 from terrazzo.scene.forward import WindowForward
@@ -84,7 +85,9 @@ def answer(question: Question, queue: WindowQueue, ticket: Ticket, *, folder: Pa
         Problem: 413 too many windows; 422 the image does not fit the model; 503 too much waits.
     """
     try:
-        return _answer(question, queue, ticket, folder)
+        # The header is read first and then the pixels: of one file that is opened once.
+        with keep_open():
+            return _answer(question, queue, ticket, folder)
     except StoppedError as error:
         raise Problem(503, "The server stopped working on this answer.") from error
     except TerrazzoError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -71,8 +72,12 @@ def predict_router(service: Service) -> APIRouter:
             ticket = Ticket(windows=0)
 
             def made_of_upload() -> Answer:
-                question = Question(served, _checked(upload, settings.largest_pixels), wanted, layer, most)
-                return answer(question, service.queue, ticket, folder=folder)
+                try:
+                    question = Question(served, _checked(upload, settings.largest_pixels), wanted, layer, most)
+                    return answer(question, service.queue, ticket, folder=folder)
+                finally:
+                    # Here, and not where every request would wait for it.
+                    shutil.rmtree(folder, ignore_errors=True)
 
             made = asyncio.get_running_loop().run_in_executor(service.threads, made_of_upload)
             found = await _awaited(made, ticket, request, seconds=settings.request_seconds)

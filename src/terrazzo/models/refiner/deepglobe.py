@@ -13,6 +13,9 @@ from terrazzo.models.refiner.settings import Refiner
 
 __all__ = ["TrmDeepglobe", "TrmDeepglobeNetwork"]
 
+_REACH = 2
+"""Cells to each side that a step sees: two depthwise 3 x 3."""
+
 
 class TrmDeepglobe(Refiner):
     """One state, refined at full resolution by separable convolutions: 67,181 parameters with 6 classes.
@@ -47,7 +50,7 @@ class TrmDeepglobeNetwork(RefinerNetwork):
     def __init__(self, settings: TrmDeepglobe, bands: int, classes: int) -> None:
         width = settings.width
         head = Halting(width, per_cell=settings.pixel_act) if settings.act else None
-        super().__init__(settings, stride=1, halting=head)
+        super().__init__(settings, stride=1, halting=head, reach=_REACH)
         self.classes = classes
         seen = width + classes
         self.encoder = torch.nn.Sequential(*_dense(bands, width), *_dense(width, width))

@@ -14,6 +14,7 @@ from terrazzo.models.architecture import Network
 from terrazzo.models.maps import enlarged
 from terrazzo.models.output import Output, Steps
 from terrazzo.models.recomputing import statistics_kept
+from terrazzo.models.refiner.blocks import refined_in_blocks
 from terrazzo.models.refiner.settings import Refiner
 
 __all__ = ["RefinerNetwork", "RefinerState"]
@@ -51,11 +52,15 @@ class RefinerNetwork(Network):
         settings: Steps and halting.
         stride: Pixels of the image along a cell of a step's logits.
         halting: Head that reads a state; None where tiles run all steps.
+        reach: Cells to each side that `refined` sees of its maps; None where it sees all of them.
     """
 
-    def __init__(self, settings: Refiner, *, stride: int, halting: torch.nn.Module | None) -> None:
+    def __init__(
+        self, settings: Refiner, *, stride: int, halting: torch.nn.Module | None, reach: int | None = None
+    ) -> None:
         super().__init__()
         self.stride = stride
+        self.reach = reach
         self.t_min, self.t_max = settings.t_min, settings.t_max
         self.halting = halting
         self._per_cell = settings.pixel_act
@@ -95,8 +100,11 @@ class RefinerNetwork(Network):
         return Output(self.answer(state), (Steps(tuple(logits), tuple(halting), self.stride),))
 
     def step(self, state: RefinerState) -> RefinerState:
-        """Refine once; frozen cells keep their logits and their states, which their neighbours go on seeing."""
-        moving, logits = self._recomputed(state) if self._recomputes(state) else self.refined(state)
+        """Refine once; frozen cells keep their logits and their states, which their neighbours go on seeing.
+
+        Where few cells still change only blocks around these are computed, to the same answer but for rounding.
+        """
+        moving, logits = self._recomputed(state) if self._recomputes(state) else self._refined(state)
         # One order in memory, so that a part of the batch is enlarged to the same bits as the whole.
         logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
         if state.frozen is not None:
@@ -196,6 +204,26 @@ class RefinerNetwork(Network):
     def checkpoint_gradients(self) -> None:
         """Compute each step again in the backward pass instead of keeping its activations."""
         self._checkpointed = True
+
+    def _refined(
+        self, state: RefinerState
+    ) -> tuple[tuple[Float[torch.Tensor, "batch _ y x"], ...], Float[torch.Tensor, "batch class y x"]]:
+        """Refine all cells, or those alone that still change."""
+        if state.frozen is None or self.reach is None or self.training:
+            return self.refined(state)
+        given = len(state.given)
+
+        def refined(maps: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            change = torch.zeros_like(maps[-1][:, 0])
+            part = RefinerState(maps[:given], maps[given:-1], maps[-1], change, None, state.height, state.width)
+            moving, logits = self.refined(part)
+            return (*moving, logits)
+
+        before = (*state.moving, state.logits)
+        *moving, logits = refined_in_blocks(
+            (*state.given, *before), before, state.frozen, reach=self.reach, refined=refined
+        )
+        return tuple(moving), logits
 
     def _recomputes(self, state: RefinerState) -> bool:
         # A batch norm that sees one value a channel needs its statistics, and there is nothing to save.

@@ -13,6 +13,7 @@ Mixing = Literal["depthwise", "dilated"]
 """How cells see their neighbours: a depthwise 7 x 7, or two depthwise 3 x 3 with dilations 1 and 3, which see 9 x 9."""
 
 BLOCKS = 2
+_REACH: dict[Mixing, int] = {"depthwise": 3, "dilated": 4}
 
 
 class RecursiveNet(torch.nn.Module):
@@ -35,6 +36,11 @@ class RecursiveNet(torch.nn.Module):
     def __init__(self, width: int, *, mixing: Mixing, expansion: int, norm: NormKind) -> None:
         super().__init__()
         self.blocks = torch.nn.Sequential(*(Block(width, mixing, expansion, norm) for _ in range(BLOCKS)))
+
+    @staticmethod
+    def reach_of(mixing: Mixing) -> int:
+        """Return the cells to each side that one run of a net sees."""
+        return BLOCKS * _REACH[mixing]
 
     def forward(self, total: Float[torch.Tensor, "batch channel y x"]) -> Float[torch.Tensor, "batch channel y x"]:
         """Return the new state from the sum of what the role sees."""

@@ -111,7 +111,9 @@ class TrmNetwork(RefinerNetwork):
     def __init__(self, settings: Trm, backbone: BackboneNetwork, classes: int) -> None:
         width = settings.width
         head = (CellHead(width) if settings.pixel_act else TileHead(width)) if settings.act else None
-        super().__init__(settings, stride=STRIDE, halting=head)
+        runs = settings.cycles * (settings.latent_updates + 1)
+        reach = runs * RecursiveNet.reach_of(settings.mixing)
+        super().__init__(settings, stride=STRIDE, halting=head, reach=reach)
         self.settings = settings
         self.classes = classes
         self.backbone = backbone
