@@ -1,6 +1,7 @@
 """What is measured on whole images holds for maps: the same scores, to the last bit."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 import rasterio
 
 from terrazzo.bundle import Bundle
+from terrazzo.geo.raster import Raster
 from terrazzo.machine import MachineSettings
 from terrazzo.scene import PredictSettings, map_scene
 from terrazzo.scene.image_pass import ImagePass, PassImage
 from terrazzo.scene.inputs.listing import scene_entry
-from terrazzo.scene.rows import SceneRows
+from terrazzo.scene.reader import Unreadable
+from terrazzo.scene.rows import FileRows, SceneRows
 
 Make = Callable[..., Bundle]
 Scene = Callable[..., Path]
@@ -54,6 +57,40 @@ def test_rows_are_those_of_the_map(
         classes = file.read(1)
     np.testing.assert_array_equal(valid, classes != 255)
     np.testing.assert_array_equal(probabilities[:, valid], of_map[:, valid])
+
+
+class Watched:
+    """Rows of a scene that note which thread asked for them."""
+
+    def __init__(self, inner: FileRows) -> None:
+        self.threads: set[str] = set()
+        self._inner = inner
+
+    def rows(self, top: int, bottom: int) -> Iterator[Raster]:
+        self.threads.add(threading.current_thread().name)
+        yield from self._inner.rows(top, bottom)
+
+    def take_unreadable(self) -> tuple[Unreadable, ...]:
+        return self._inner.take_unreadable()
+
+
+@pytest.mark.parametrize(("side", "alone"), [(9, True), (90, False)])
+def test_a_single_window_is_answered_in_the_callers_own_thread(
+    side: int, alone: bool, make_bundle: Make, make_scene: Scene, machine: MachineSettings
+) -> None:
+    """A server answers many small images at once: threads of each would only wait for each other."""
+    bundle = make_bundle("probe_constant")
+    settings = PredictSettings(batch_size=1)
+    entry = scene_entry(str(make_scene(shape=(side, side))), settings, bundle)
+    passing = ImagePass(bundle, settings, machine)
+    with entry.open() as opened:
+        source = Watched(FileRows(opened, opened.bands))
+        image = PassImage("scene", opened.grid, opened.bands, source)
+        # What is decided first reads windows too.
+        passing.forward(passing.plan(image), image)
+        source.threads.clear()
+        list(passing.rows(image))
+    assert (source.threads == {threading.current_thread().name}) is alone
 
 
 def test_windows_where_nothing_counts_are_not_computed(

@@ -216,6 +216,19 @@ class TestHash:
             assert [one != other for one, other in zip(before, after, strict=True)] == sees
             assert any(sees)
 
+    def test_is_left_out_where_nobody_keeps_a_strip(self, make_plan: Plan, make_source: Source) -> None:
+        plan = make_plan((40, 30))
+        values = noise(plan)
+        valid = np.ones(values.shape[1:], dtype=bool)
+        found = [
+            list(read_strips(plan, make_source(plan, values, valid), plan.strips, PLAIN, group_size=3, hashed=hashed))
+            for hashed in (True, False)
+        ]
+        assert set(hashes(found[1]).values()) == {""}
+        for one, other in zip(groups(found[0]), groups(found[1]), strict=True):
+            assert one.windows == other.windows
+            np.testing.assert_array_equal(one.image.numpy(), other.image.numpy())
+
     def test_forgets_what_could_not_be_read_meanwhile(self, make_plan: Plan, make_source: Source) -> None:
         plan = make_plan((20, 20))
         source = make_source(plan, noise(plan))

@@ -198,7 +198,7 @@ class _PixelHash:
 class _NoHash(_PixelHash):
     """Stands where no hash is wanted."""
 
-    def add(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:  # noqa: ARG002
+    def add(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:
         """Note that rows came."""
         self.begun = True
 
