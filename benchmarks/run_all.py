@@ -20,6 +20,7 @@ QUICK = (
     "kill_training.py",
     "kill_scene.py",
     "cell_halting.py",
+    "adaptive_time.py",
     "scale.py",
     "risk_simulation.py",
     "viewer_first_tile.py",
