@@ -16,7 +16,7 @@ from terrazzo.scene.read_ahead import ReadAhead
 from terrazzo.scene.reader import Unreadable
 from terrazzo.scene.salvage import PatientScene, Salvaged
 
-__all__ = ["FileRows", "SceneRows"]
+__all__ = ["FileRows", "SceneRows", "joined_unreadable"]
 
 # Bounds what reading holds beside the strip; GDAL's cache keeps the blocks that such rows cut through.
 _ROWS_AT_ONCE = 128
@@ -132,7 +132,7 @@ class SceneRows:
     def take_unreadable(self) -> tuple[Unreadable, ...]:
         """Return what could not be read of the rows that were handed out since the last call, from top to bottom."""
         listed, self._listed = self._listed, []
-        return _joined(listed)
+        return joined_unreadable(listed)
 
     def close(self) -> None:
         """End the threads and free the scene's files."""
@@ -206,12 +206,17 @@ def _clipped(one: Unreadable, top: int, bottom: int) -> Iterator[Unreadable]:
         yield replace(one, y=first, height=last - first)
 
 
-def _joined(listed: Iterable[Unreadable]) -> tuple[Unreadable, ...]:
-    """Join what was handed out in several runs of rows."""
+def joined_unreadable(listed: Iterable[Unreadable]) -> tuple[Unreadable, ...]:
+    """Join what was handed out in several runs of rows, or to several strips that have rows in common.
+
+    Args:
+        listed: In any order; what goes on below another part of the same columns, with the same reason, is one with it.
+    """
     found: list[Unreadable] = []
     for one in sorted(listed, key=lambda one: (one.x, one.width, one.y)):
         if found and _goes_on(found[-1], one):
-            found[-1] = replace(found[-1], height=found[-1].height + one.height)
+            bottom = max(found[-1].y + found[-1].height, one.y + one.height)
+            found[-1] = replace(found[-1], height=bottom - found[-1].y)
         else:
             found.append(one)
     return tuple(sorted(found, key=lambda one: (one.y, one.x)))
@@ -219,4 +224,4 @@ def _joined(listed: Iterable[Unreadable]) -> tuple[Unreadable, ...]:
 
 def _goes_on(one: Unreadable, below: Unreadable) -> bool:
     same = (one.x, one.width, one.reason) == (below.x, below.width, below.reason)
-    return same and one.y + one.height == below.y
+    return same and below.y <= one.y + one.height

@@ -40,6 +40,11 @@ class Tiny:
         journal.begin(self.job.header)
         return journal
 
+    def allowing(self, errors: int) -> "Tiny":
+        """Return the same with so many blocks that may stay unreadable."""
+        settings = self.job.settings.model_copy(update={"max_errors": errors})
+        return Tiny(self.job.model_copy(update={"settings": settings}), self.plan, self.products)
+
     def source(self) -> SceneRows:
         return SceneRows(self.job.scene.open, self.plan.bands)
 

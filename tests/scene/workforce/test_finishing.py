@@ -28,6 +28,7 @@ class Scripted:
 
     after: dict[int, Callable[[], None]] = field(default_factory=dict)
     seen: list[int] = field(default_factory=list)
+    unreadable: dict[int, tuple[tuple[int, int, int, int, str], ...]] = field(default_factory=dict)
 
     def run(
         self,
@@ -43,7 +44,8 @@ class Scripted:
                 return
             self.seen.append(strip.number)
             advance(7)
-            done(StripRecord(strip=strip.number, key="k", file="f", size=0, blocks=(), figures=StripFigures()))
+            figures = StripFigures(unreadable=self.unreadable.get(strip.number, ()))
+            done(StripRecord(strip=strip.number, key="k", file="f", size=0, blocks=(), figures=figures))
             if count in self.after:
                 self.after[count]()
 
@@ -154,6 +156,28 @@ def test_other_errors_pass(error: Exception, tiny: Tiny) -> None:
     with pytest.raises(type(error)) as caught:
         finish(tiny, Scripted({1: fail(error)}))
     assert caught.value is error
+
+
+class TestUnreadableBlocks:
+    """Each worker counts its own; what they met together counts here."""
+
+    def test_as_many_as_are_allowed_pass(self, tiny: Tiny) -> None:
+        # One block in rows that two strips have in common, one that goes on from strip to strip, and one of its own.
+        lost = {
+            0: ((10, 0, 10, 16, "torn"), (10, 16, 6, 16, "torn")),
+            1: ((16, 0, 10, 16, "torn"), (16, 16, 4, 16, "torn"), (20, 32, 4, 16, "torn")),
+        }
+        journal, _ = finish(tiny.allowing(3), Scripted(unreadable=lost))
+        assert len(journal.records) == len(tiny.plan.strips)
+
+    def test_more_are_an_error_that_says_where_and_what_is_finished(self, tiny: Tiny) -> None:
+        lost = {0: ((0, 0, 4, 16, "torn"),), 1: ((20, 32, 4, 16, "torn"),)}
+        told = (
+            r"2 blocks cannot be read, and predict.max_errors allows 1; .* rows 20 to 23, columns 32 to 47: torn.* "
+            r"2 of \d+ strips are finished"
+        )
+        with pytest.raises(DataError, match=told):
+            finish(tiny.allowing(1), Scripted(unreadable=lost))
 
 
 class TestFailingJournal:

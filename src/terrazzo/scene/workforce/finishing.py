@@ -3,9 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import starmap
 
-from terrazzo.errors import SpaceError, StoppedError, StorageError, TerrazzoError, WorkerError
+from terrazzo.errors import DataError, SpaceError, StoppedError, StorageError, TerrazzoError, WorkerError
 from terrazzo.scene.journal import Journal
+from terrazzo.scene.reader import Unreadable
+from terrazzo.scene.rows import joined_unreadable
 from terrazzo.scene.strip_file import StripRecord
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.workforce.job import SceneJob
@@ -42,6 +45,7 @@ def finish_strips(
         wait: Called with seconds, between two tries to write the journal.
 
     Raises:
+        DataError: All workers together met more unreadable blocks than are allowed.
         StoppedError: A stop was asked for; says how many strips are finished.
         SpaceError: The disk is full, though it was tried again; says how many strips are finished.
         StorageError: A file cannot be written, likewise.
@@ -64,6 +68,8 @@ def finish_strips(
         except OSError as error:
             # An error of our own kind: whoever computes must not compute the strip again.
             raise _storage_error(error, journal, strips) from error
+        if record.figures.unreadable:
+            _require_few(journal, job, strips)
 
     missing = [strip for strip in strips if strip.number not in journal.records]
     try:
@@ -92,6 +98,20 @@ def _append(journal: Journal, record: StripRecord, *, retries: int, wait: Callab
             wait(2.0 ** (failures - 1))
         else:
             return
+
+
+def _require_few(journal: Journal, job: SceneJob, strips: Sequence[Strip]) -> None:
+    """Stop where all workers together met more unreadable blocks than are allowed; each counts its own alone."""
+    parts = [part for record in journal.records.values() for part in record.figures.unreadable]
+    blocks = joined_unreadable(starmap(Unreadable, parts))
+    if len(blocks) > job.settings.max_errors:
+        last = blocks[-1]
+        raise DataError(
+            f"{job.scene.path}: {len(blocks)} blocks cannot be read, and predict.max_errors allows "
+            f"{job.settings.max_errors}; the last are rows {last.y} to {last.y + last.height - 1}, columns {last.x} to "
+            f"{last.x + last.width - 1}: {last.reason}. Repair the file or fetch it again, or allow more; "
+            f"{_standing(journal, strips)}"
+        )
 
 
 def _storage_error(error: OSError, journal: Journal, strips: Sequence[Strip]) -> StorageError:
