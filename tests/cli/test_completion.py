@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +71,77 @@ def test_bash_completes(environment: dict[str, str], tmp_path: Path) -> None:
         "terrazzo train my": ["my größe.yaml"],
     }
     assert done.stderr == ""
+
+
+LINES = {
+    "terrazzo conf": "config",
+    "terrazzo train train.": "train.epochs=",
+    "terrazzo train machine.precision=b": "machine.precision=bfloat16",
+    "terrazzo train my": "my größe.yaml",
+}
+FISH = r"""
+set -gx PATH $PROGRAMS $PATH
+terrazzo completion fish | source
+"""
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "my größe.yaml").write_text("")
+    asked = "".join(f"echo '== {line}'\ncomplete -C '{line}'\n" for line in LINES)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", FISH + asked],
+        capture_output=True,
+        text=True,
+        env=environment | {"HOME": str(tmp_path)},
+        cwd=tmp_path,
+        timeout=120,
+        check=True,
+    )
+    blocks = done.stdout.split("== ")[1:]
+    # Behind a tab stands what a word means.
+    answers = {block.splitlines()[0]: block.splitlines()[1].partition("\t")[0] for block in blocks}
+    assert answers == LINES
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.parametrize("line", LINES)
+def test_zsh_completes(line: str, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "my größe.yaml").write_text("")
+    terminal, end = pty.openpty()
+    # A session of its own: what ends the shell must not end the tests.
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        env=environment | {"TERM": "dumb", "PS1": "> "},
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        setup = 'PATH="$PROGRAMS:$PATH"; autoload -Uz compinit; compinit -u -D; eval "$(terrazzo completion zsh)"'
+        _typed(terminal, f"{setup}; bindkey '^I' complete-word; echo re''ady\n", until="ready\r\n")
+        # The prompt first, so that the shell reads keys by itself.
+        _typed(terminal, "", until="> ")
+        wanted = LINES[line].replace(" ", "\\ ")
+        shown = _typed(terminal, f"{line}\t", until=wanted[len(line.split()[-1]) :])
+        assert wanted in shown.replace("\a", "")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(terminal)
+        os.close(end)
+
+
+def _typed(terminal: int, keys: str, *, until: str, seconds: float = 60) -> str:
+    """Type keys and return what the terminal shows until a text appears."""
+    os.write(terminal, keys.encode())
+    shown, end = b"", time.monotonic() + seconds
+    while until not in shown.decode(errors="replace") and time.monotonic() < end:
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 65536)
+    return shown.decode(errors="replace")
 
 
 @pytest.mark.parametrize(("shell", "check"), [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")])
