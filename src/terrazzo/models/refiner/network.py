@@ -209,7 +209,8 @@ class RefinerNetwork(Network):
         self, state: RefinerState
     ) -> tuple[tuple[Float[torch.Tensor, "batch _ y x"], ...], Float[torch.Tensor, "batch class y x"]]:
         """Refine all cells, or those alone that still change."""
-        if state.frozen is None or self.reach is None or self.training:
+        # Which blocks there are depends on values: a graph that is traced computes all cells.
+        if state.frozen is None or self.reach is None or self.training or torch.compiler.is_compiling():
             return self.refined(state)
         given = len(state.given)
 
