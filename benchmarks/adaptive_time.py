@@ -1,6 +1,6 @@
 """Claim: where windows stop early, time follows the steps: within 10 % of encoder + m / t_max of the steps' time.
 
-Usage: python benchmarks/adaptive_time.py [--side 1536] [--window 256] [--rounds 3]
+Usage: python benchmarks/adaptive_time.py [--side 1800] [--window 256] [--rounds 2]
 
 A refiner (`trm`, width 32, six steps, random weights and a random halting head) maps one image of very different
 windows through the scene engine, from pixels to classes. The time of the encoder and of a step come from runs of 1 and
@@ -70,9 +70,9 @@ def write_scene(path: Path, side: int, window: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=1536)
+    parser.add_argument("--side", type=int, default=1800)
     parser.add_argument("--window", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     machine = MachineSettings(accelerator="auto")
     with tempfile.TemporaryDirectory() as temporary:
