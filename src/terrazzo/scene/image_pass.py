@@ -21,24 +21,18 @@ from terrazzo.scene.batch_choice import choose_batch
 from terrazzo.scene.blend import StripBlender
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
-from terrazzo.scene.lanes import in_order
 from terrazzo.scene.plan import ScenePlan, plan_windows
 from terrazzo.scene.probe import Decided, decide_on
 from terrazzo.scene.products import Products, products_of
-from terrazzo.scene.reader import RowSource, RowStart, StripEnd, StripStart, WindowGroup, read_strips
-from terrazzo.scene.relay import Producer
+from terrazzo.scene.reader import RowSource, RowStart, StripStart, WindowGroup, read_strips
 from terrazzo.scene.sampled_windows import noise_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.threads import one_thread
-from terrazzo.scene.work import Forward, WindowScores
+from terrazzo.scene.work import Answered, Forward, Item, WindowScores, answered
 
 __all__ = ["ImagePass", "PassImage", "ScoredRows"]
 
-_ITEMS_AHEAD = 3
 _CHECKED_WINDOWS = 4
-
-_Item = StripStart | RowStart | WindowGroup | StripEnd
-_Computed = Iterator[tuple[_Item, WindowScores | None]]
 
 
 @dataclass(frozen=True)
@@ -175,13 +169,13 @@ class ImagePass:
             device=forward.device,
         )
 
-        def read() -> Iterator[_Item]:
+        def read() -> Iterator[Item]:
             return self._read(plan, image, size=network.group_size)
 
         # For whoever counts the rows too, until the last one is taken. One group is computed where it is asked for:
         # threads would have nothing to do beside it.
         alone = plan.windows <= network.group_size
-        with one_thread(), _one_by_one(read, forward) if alone else _side_by_side(read, forward) as computed:
+        with one_thread(), _one_by_one(read, forward) if alone else answered(read, forward) as computed:
             rows = _Rows(plan, self.products.channels, blender)
             for item, answer in computed:
                 if isinstance(item, StripStart):
@@ -196,7 +190,7 @@ class ImagePass:
                         rows.add(row, column, scores, measured)
             yield from rows.until(len(plan.rows))
 
-    def _read(self, plan: ScenePlan, image: PassImage, *, size: int) -> Iterator[_Item]:
+    def _read(self, plan: ScenePlan, image: PassImage, *, size: int) -> Iterator[Item]:
         return read_strips(
             plan,
             image.source,
@@ -209,32 +203,15 @@ class ImagePass:
 
 
 @contextlib.contextmanager
-def _one_by_one(read: Callable[[], Iterator[_Item]], forward: Forward) -> Iterator[_Computed]:
+def _one_by_one(read: Callable[[], Iterator[Item]], forward: Forward) -> Iterator[Answered]:
     """Yield what is read with what the network answers to it, in this thread."""
     with contextlib.closing(_answered(read(), forward)) as computed:
         yield computed
 
 
-def _answered(items: Iterator[_Item], forward: Forward) -> Generator[tuple[_Item, WindowScores | None], None, None]:
+def _answered(items: Iterator[Item], forward: Forward) -> Generator[tuple[Item, WindowScores | None], None, None]:
     for item in items:
         yield item, forward(item) if isinstance(item, WindowGroup) else None
-
-
-@contextlib.contextmanager
-def _side_by_side(read: Callable[[], Iterator[_Item]], forward: Forward) -> Iterator[_Computed]:
-    """Yield the same, read ahead in one thread and answered in others."""
-    with (
-        Producer(read, ahead=_ITEMS_AHEAD) as reading,
-        contextlib.closing(
-            in_order(
-                reading,
-                lambda item: forward(item) if isinstance(item, WindowGroup) else None,
-                needed=lambda item: isinstance(item, WindowGroup),
-                lanes=forward.lanes,
-            )
-        ) as computed,
-    ):
-        yield computed
 
 
 class _Rows:

@@ -23,7 +23,7 @@ from terrazzo.scene.strips import Strip
 from terrazzo.scene.threads import one_thread
 from terrazzo.storage import fingerprint
 
-__all__ = ["Forward", "WindowScores", "strip_key", "work"]
+__all__ = ["Answered", "Forward", "Item", "WindowScores", "answered", "strip_key", "work"]
 
 # Items that wait for the network, and blocks of finished rows that wait for the disk.
 _ITEMS_AHEAD = 3
@@ -55,6 +55,10 @@ class Forward(Protocol):
     def __call__(self, group: WindowGroup) -> WindowScores:
         """Return the scores of a group, on the device."""
         ...
+
+
+Item = StripStart | RowStart | WindowGroup | StripEnd
+Answered = Iterator[tuple[Item, WindowScores | None]]
 
 
 def strip_key(header_key: str, strip: int, pixels_hash: str) -> str:
@@ -100,7 +104,7 @@ def work(
         plan.rows, plan.columns, channels=products.channels, classes=products.classes, device=forward.device
     )
 
-    def read() -> Iterable[StripStart | RowStart | WindowGroup | StripEnd]:
+    def read() -> Iterable[Item]:
         return read_strips(plan, source, strips, normalisation, group_size=group_size)
 
     with (
@@ -108,16 +112,7 @@ def work(
         one_thread(),
         _open_files() as files,
         Consumer[Callable[[], None]](lambda call: call(), ahead=_BLOCKS_AHEAD) as writing,
-        Producer(read, ahead=_ITEMS_AHEAD) as reading,
-        # Closed here, not when an error's traceback is forgotten: no forward pass outlives this call.
-        contextlib.closing(
-            in_order(
-                reading,
-                lambda item: forward(item) if isinstance(item, WindowGroup) else None,
-                needed=lambda item: isinstance(item, WindowGroup),
-                lanes=forward.lanes,
-            )
-        ) as computed,
+        answered(read, forward) as computed,
     ):
         under_way: list[_StripUnderWay] = []
         for item, answer in computed:
@@ -135,6 +130,29 @@ def work(
                 advance(len(item.windows))
             else:
                 under_way[0].end(item, header_key, done)
+
+
+@contextlib.contextmanager
+def answered(read: Callable[[], Iterable[Item]], forward: Forward) -> Iterator[Answered]:
+    """Yield what is read ahead in a thread with what the network answers to it, in order; groups pass side by side.
+
+    Args:
+        read: Called in the thread.
+        forward: The network.
+    """
+    with (
+        Producer(read, ahead=_ITEMS_AHEAD) as reading,
+        # Closed here, not when an error's traceback is forgotten: no forward pass outlives this block.
+        contextlib.closing(
+            in_order(
+                reading,
+                lambda item: forward(item) if isinstance(item, WindowGroup) else None,
+                needed=lambda item: isinstance(item, WindowGroup),
+                lanes=forward.lanes,
+            )
+        ) as computed,
+    ):
+        yield computed
 
 
 @contextlib.contextmanager
