@@ -1,6 +1,6 @@
 """Claim: 32 clients at once get >= 0.7 of the windows a second that the network makes offline, and no error.
 
-Usage: python benchmarks/serve_throughput.py [--clients 32] [--seconds 60] [--offline 15] [--precision auto]
+Usage: python benchmarks/serve_throughput.py [--clients 32] [--seconds 60] [--warm 15] [--offline 15] [--precision auto]
 
 Measures, on one bundle (U-Net on resnet18, windows of 256 x 256, random weights) and one machine:
 
@@ -10,8 +10,9 @@ Measures, on one bundle (U-Net on resnet18, windows of 256 x 256, random weights
    that send 256 x 256 PNGs and take class maps as PNG, one after the other.
 
 Prints windows a second of both and their ratio; latencies; statuses; processor seconds of server and clients (which
-share the machine: the ratio without them would be larger); the server's largest memory. Every answer to one image must
-be the same bytes. Exits 1 if a status is neither 200 nor a documented 429 or 503, if bytes differ, or below 0.7.
+share the machine: the ratio without them would be larger); the most memory of the server's processes. Every
+answer to one image must be the same bytes. Exits 1 if a status is neither 200 nor a documented 429 or 503, if bytes
+differ, or below 0.7.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from process_family import LargestMemory, processor_seconds
 
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Class, Classes
@@ -146,14 +148,6 @@ class Clients:
         connection.close()
 
 
-def figures_of(process: int) -> tuple[float, float]:
-    """Return a process's processor seconds and its largest resident memory in MiB."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    status = Path(f"/proc/{process}/status").read_text()
-    return seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 def served(folder: Path, bundle: Path, options: argparse.Namespace) -> tuple[Clients, float, dict[str, float]]:
     """Return what clients met, windows a second, and processor seconds and memory."""
     command = [
@@ -167,22 +161,24 @@ def served(folder: Path, bundle: Path, options: argparse.Namespace) -> tuple[Cli
         if not address:
             raise SystemExit((folder / "server.log").read_text())
         clients = Clients(int(address.rpartition(":")[2]), pictures())
-        clients.run(0, time.monotonic() + 2)
+        # Processes for small images begin in the background.
+        clients.run(0, time.monotonic() + options.warm)
         clients.latencies.clear()
-        before, own = figures_of(server.pid)[0], time.process_time()
-        begun = time.monotonic()
-        threads = [
-            threading.Thread(target=clients.run, args=(number, begun + options.seconds))
-            for number in range(options.clients)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        seconds = time.monotonic() - begun
-        after, memory = figures_of(server.pid)
-        figures = {"server": (after - before) / seconds, "clients": (time.process_time() - own) / seconds}
-        return clients, len(clients.latencies) / seconds, {**figures, "memory": memory}
+        with LargestMemory(server.pid) as largest:
+            before, own = processor_seconds(server.pid), time.process_time()
+            begun = time.monotonic()
+            threads = [
+                threading.Thread(target=clients.run, args=(number, begun + options.seconds))
+                for number in range(options.clients)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            seconds = time.monotonic() - begun
+            taken, own = processor_seconds(server.pid) - before, time.process_time() - own
+        figures = {"server": taken / seconds, "clients": own / seconds, "memory": largest.mib}
+        return clients, len(clients.latencies) / seconds, figures
     finally:
         server.terminate()
         server.wait(60)
@@ -192,6 +188,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--warm", type=float, default=15, help="seconds before")
     parser.add_argument("--offline", type=float, default=15, help="seconds of offline passes, half before, half after")
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()

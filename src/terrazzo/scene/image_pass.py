@@ -16,13 +16,13 @@ from jaxtyping import Bool, Float32
 from terrazzo.bundle import Bundle
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Grid
-from terrazzo.machine import MachineSettings
+from terrazzo.machine import MachineSettings, configure
 from terrazzo.scene.batch_choice import choose_batch
 from terrazzo.scene.blend import StripBlender
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.plan import ScenePlan, plan_windows
-from terrazzo.scene.probe import Decided, decide_on
+from terrazzo.scene.probe import decide_on
 from terrazzo.scene.products import Products, products_of
 from terrazzo.scene.reader import RowSource, RowStart, StripStart, WindowGroup, read_strips
 from terrazzo.scene.sampled_windows import noise_windows
@@ -80,26 +80,31 @@ class ImagePass:
         bundle: The network and what it was trained for.
         settings: How scenes become maps.
         machine: What is computed on.
+        decisions: What another process decided, for this one to answer with its bits; nothing is tried then.
 
     Attributes:
         products: What a map would be decided by: `products.probabilities(rows.scores)`, `products.chosen(...)`.
+        decisions: Precision, batch and the rest; None before the first image.
     """
 
-    def __init__(self, bundle: Bundle, settings: PredictSettings, machine: MachineSettings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: PredictSettings,
+        machine: MachineSettings,
+        *,
+        decisions: Decisions | None = None,
+    ) -> None:
         self._bundle = bundle
         # One strip an image: nothing has to be joined.
         self._settings = settings.model_copy(update={"strip_pixels": 2**31})
         self._machine = machine
-        self._decided: Decided | None = None
+        self.decisions = decisions
+        self._first: WindowForward | None = None
         self._forwards: dict[tuple[int, int], WindowForward] = {}
         self.products: Products = products_of(
             settings, classes=len(bundle.classes), ignore=bundle.classes.ignore, calibration=bundle.calibration
         )
-
-    @property
-    def decisions(self) -> Decisions | None:
-        """What was decided on the first image; None before."""
-        return None if self._decided is None else self._decided.decisions
 
     def plan(self, image: PassImage) -> ScenePlan:
         """Return how an image is cut."""
@@ -114,29 +119,32 @@ class ImagePass:
 
     def forward(self, plan: ScenePlan, image: PassImage) -> WindowForward:
         """Return the network ready for the windows of a plan; the first time it is tried on that image."""
-        if self._decided is None:
-            windows = next(iter(self.groups(plan, image, size=min(_CHECKED_WINDOWS, plan.windows))), None)
-            seen = noise_windows(plan, count=1) if windows is None else windows
-            self._decided = decide_on(
-                seen,
-                self._bundle,
-                plan,
-                self._settings,
-                self._machine,
-                self.products,
-                measured=windows is not None,
-            )
-            self._forwards[plan.window_shape] = self._decided.forward
+        if self._first is None or self.decisions is None:
+            self._first, self.decisions = self._made(plan, image)
+            self._forwards[plan.window_shape] = self._first
         shape = plan.window_shape
         if shape not in self._forwards:
-            first = self._decided.forward
-            decided = self._decided.decisions
+            decided = self.decisions
             batch = choose_batch(decided.device, shape, fits=lambda _: True)
             group = batch * (decided.group_size // decided.batch_size)
-            self._forwards[shape] = first.resized(
+            self._forwards[shape] = self._first.resized(
                 decided.model_copy(update={"batch_size": batch, "group_size": group, "compiled": False})
             )
         return self._forwards[shape]
+
+    def _made(self, plan: ScenePlan, image: PassImage) -> tuple[WindowForward, Decisions]:
+        """Return the network, and what was decided; threads and determinism of this process become the machine's."""
+        if self.decisions is not None:
+            decided = self.decisions
+            settled = {"accelerator": decided.device, "precision": decided.precision, "threads": decided.threads}
+            configure(self._machine.model_copy(update=settled))
+            return WindowForward(self._bundle, self._settings, decided, self.products, margin=plan.margin), decided
+        windows = next(iter(self.groups(plan, image, size=min(_CHECKED_WINDOWS, plan.windows))), None)
+        seen = noise_windows(plan, count=1) if windows is None else windows
+        found = decide_on(
+            seen, self._bundle, plan, self._settings, self._machine, self.products, measured=windows is not None
+        )
+        return found.forward, found.decisions
 
     def groups(self, plan: ScenePlan, image: PassImage, *, size: int) -> Iterator[WindowGroup]:
         """Yield the windows of an image that count, in raster order, so many at once."""

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from terrazzo.errors import StoppedError, TerrazzoError
 from terrazzo.geo.kept_open import keep_open
@@ -22,18 +22,21 @@ from terrazzo.scene.products import ProductRows, Products, products_of
 from terrazzo.scene.promise import promise_warnings
 from terrazzo.scene.rows import FileRows
 from terrazzo.scene.settings import PolygonSettings, PredictSettings
+from terrazzo.scene.work import Forward
 from terrazzo.serve.answers import MEDIA_TYPES, Output, PolygonAnswer, RasterAnswer, RowsTaker, SummaryAnswer
-from terrazzo.serve.batching import SharedForward, Ticket, WindowQueue
+from terrazzo.serve.batching import Ticket
+from terrazzo.serve.images import check_image
 from terrazzo.serve.models import ServedModel
 from terrazzo.serve.problems import Problem, problem_of
 from terrazzo.serve.uploads import Upload
 from terrazzo.storage import hash_file
 
-__all__ = ["LAYERS", "Answer", "Question", "answer"]
+__all__ = ["LAYERS", "Answer", "Layers", "Passes", "Question", "answer"]
 
 Layers = Literal["class", "confidence", "entropy", "margin", "probabilities", "abstain", "sets"]
 LAYERS: tuple[Layers, ...] = ("class", "confidence", "entropy", "margin", "probabilities", "abstain", "sets")
 """What a direct answer may show; the layers of steps and disagreement are of jobs."""
+_JOB = "Send fewer pixels, or make it a job (POST /v1/jobs)."
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Question:
         upload: The image.
         output: What the answer is written as.
         layer: What a picture or GeoTIFF shows.
+        most_pixels: Pixels that an image may have.
         most_windows: Windows that are computed for one image.
     """
 
@@ -52,6 +56,7 @@ class Question:
     upload: Upload
     output: Output
     layer: Layers
+    most_pixels: int
     most_windows: int
 
 
@@ -72,22 +77,46 @@ class Answer:
     warnings: tuple[str, ...]
 
 
-def answer(question: Question, queue: WindowQueue, ticket: Ticket, *, folder: Path) -> Answer:
+@runtime_checkable
+class Passes(Protocol):
+    """The way to the network: whose windows are taken in, and when they pass."""
+
+    def admitted(self, ticket: Ticket) -> contextlib.AbstractContextManager[Ticket]:
+        """Take a request in for as long as it is answered.
+
+        Raises:
+            Problem: 503, too many windows wait.
+        """
+        ...
+
+    def through(self, forward: WindowForward, sizes: frozenset[int], ticket: Ticket) -> Forward:
+        """Return the network as one request sees it.
+
+        Args:
+            forward: The network.
+            sizes: Passes in which its groups may be joined with those of others.
+            ticket: The request.
+        """
+        ...
+
+
+def answer(question: Question, passes: Passes, ticket: Ticket, *, folder: Path) -> Answer:
     """Answer a question; blocks until it is done.
 
     Args:
         question: What is asked.
-        queue: Where windows wait for the network.
+        passes: The way to the network.
         ticket: The request; once it is stopped this gives up.
         folder: The request's own, for scratch files.
 
     Raises:
-        Problem: 413 too many windows; 422 the image does not fit the model; 503 too much waits.
+        Problem: 413 too many pixels or windows; 415 and 422 no image, or one that does not fit the model; 503 too much
+            waits.
     """
     try:
         # The header is read first and then the pixels: of one file that is opened once.
         with keep_open():
-            return _answer(question, queue, ticket, folder)
+            return _answer(question, passes, ticket, folder)
     except StoppedError as error:
         raise Problem(503, "The server stopped working on this answer.") from error
     except TerrazzoError as error:
@@ -101,8 +130,9 @@ def _told(error: TerrazzoError, question: Question, folder: Path) -> Problem:
     return Problem(found.status_code, text, advice=found.advice, headers=found.headers)
 
 
-def _answer(question: Question, queue: WindowQueue, ticket: Ticket, folder: Path) -> Answer:
-    model = question.model
+def _answer(question: Question, passes: Passes, ticket: Ticket, folder: Path) -> Answer:
+    model, upload = question.model, question.upload
+    check_image(upload.path, most_pixels=question.most_pixels, name=upload.name, advice=_JOB)
     settings = _settings(question)
     products = products_of(
         settings,
@@ -123,10 +153,10 @@ def _answer(question: Question, queue: WindowQueue, ticket: Ticket, folder: Path
         ticket.windows = plan.windows
         image = PassImage(entry.path, opened.grid, plan.bands, FileRows(opened, plan.bands), opened.block_shape)
 
-        def through(forward: WindowForward) -> SharedForward:
-            return SharedForward(forward, queue, model.sizes, ticket)
+        def through(forward: WindowForward) -> Forward:
+            return passes.through(forward, model.sizes, ticket)
 
-        with queue.admitted(ticket), _taker(question, entry, settings, products, told, folder) as taker:
+        with passes.admitted(ticket), _taker(question, entry, settings, products, told, folder) as taker:
             for rows in model.passing.rows(image, through=through):
                 taker.take(_decided(products, rows))
             content = taker.finish()

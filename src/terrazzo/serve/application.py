@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from terrazzo import __version__
 from terrazzo.serve.access import Keys, Rates
+from terrazzo.serve.answer_processes import AnswerProcesses
 from terrazzo.serve.batching import WindowQueue
 from terrazzo.serve.gate import Gate, Limits
 from terrazzo.serve.information_routes import information_router
@@ -60,11 +61,13 @@ def application(models: Sequence[Path] | Models, settings: ServeSettings) -> Fas
         shutil.rmtree(service.incoming, ignore_errors=True)
         service.jobs.start()
         try:
+            service.processes.start()
             yield
         finally:
             service.closing.set()
             await asyncio.to_thread(service.jobs.stop, seconds=settings.stopping_seconds)
             service.queue.close()
+            await asyncio.to_thread(service.processes.close)
             service.threads.shutdown(wait=False, cancel_futures=True)
 
     # The pages that FastAPI has for the document load scripts from elsewhere.
@@ -104,12 +107,15 @@ def _service(models: Models, settings: ServeSettings, metrics: Metrics) -> Servi
         most_windows=settings.waiting_windows,
         observe=metrics.network_pass,
     )
+    processes = AnswerProcesses(models, settings, queue, observe=metrics.network_pass)
+    metrics.gauge("answer_processes", "Processes that answer small images.", lambda: float(processes.running))
     metrics.gauge("waiting_windows", "Windows of all requests that are being answered.", lambda: float(queue.windows))
     for state in JobState:
         metrics.gauge("jobs", "Jobs by state.", functools.partial(jobs.count, state), state=str(state))
     return Service(
         settings=settings,
         models=models,
+        processes=processes,
         queue=queue,
         jobs=jobs,
         library=library,

@@ -145,6 +145,16 @@ class WindowQueue:
                 self._tickets.remove(ticket)
                 self._changed.notify_all()
 
+    def through(self, forward: Forward, sizes: frozenset[int], ticket: Ticket) -> "SharedForward":
+        """Return a network as one request sees it: its groups pass with those of others.
+
+        Args:
+            forward: The network.
+            sizes: Passes in which groups may be joined.
+            ticket: The request.
+        """
+        return SharedForward(forward, self, sizes, ticket)
+
     def submit(
         self, forward: Forward, group: WindowGroup, sizes: frozenset[int], ticket: Ticket
     ) -> Future[WindowScores]:

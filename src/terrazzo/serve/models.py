@@ -12,13 +12,13 @@ from affine import Affine
 from pydantic import ValidationError
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ConfigError
+from terrazzo.errors import BundleError, ConfigError
 from terrazzo.geo.bands import Bands
 from terrazzo.geo.grid import Grid
 from terrazzo.geo.raster import Raster
 from terrazzo.machine import MachineSettings
 from terrazzo.phases.model_files import ModelFiles, run_config_of
-from terrazzo.record import nearest
+from terrazzo.record import Record, nearest
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.image_pass import ImagePass, PassImage
 from terrazzo.scene.reader import Unreadable
@@ -28,12 +28,27 @@ from terrazzo.serve.batching import exact_sizes
 from terrazzo.serve.problems import Problem
 from terrazzo.serve.settings import ServeSettings
 
-__all__ = ["Models", "ServedModel", "load_models"]
+__all__ = ["Models", "ServedModel", "SettledModel", "load_models", "load_settled"]
 
 _LOG = logging.getLogger(__name__)
 
 # What says where results go, and what is made beside a map: a server decides that itself.
 _OWN = {"enable": False, "inputs": (), "out": None, "mosaic": None}
+
+
+class SettledModel(Record):
+    """What another process needs to answer with a model's bits."""
+
+    name: str
+    """What requests call it."""
+    path: Path
+    """Where it was loaded from."""
+    fingerprint: str
+    """Of the bundle that it was."""
+    decisions: Decisions
+    """What was decided on noise."""
+    sizes: tuple[int, ...]
+    """Windows that may share a pass."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,16 @@ class ServedModel:
         if found is None:
             raise RuntimeError(f"{self.name} was never tried")
         return found
+
+    def settled(self) -> SettledModel:
+        """Return what another process needs to answer with the same bits."""
+        return SettledModel(
+            name=self.name,
+            path=self.path,
+            fingerprint=self.bundle.fingerprint,
+            decisions=self.decisions,
+            sizes=tuple(sorted(self.sizes)),
+        )
 
     def contract(self) -> dict[str, Any]:
         """Return what a client should know before it sends an image, as plain data."""
@@ -160,13 +185,26 @@ def load_models(paths: Sequence[Path], settings: ServeSettings) -> Models:
     return Models([_load(name, path, settings) for name, path in zip(names, paths, strict=True)])
 
 
+def load_settled(settled: Sequence[SettledModel], settings: ServeSettings) -> Models:
+    """Load the models of another process, with what was decided there.
+
+    Args:
+        settled: Those models.
+        settings: How the server answers.
+
+    Raises:
+        BundleError: One cannot be loaded, or is not what it was.
+    """
+    return Models([_load(model.name, model.path, settings, model) for model in settled])
+
+
 def _name(path: Path) -> str:
     """Return what a model is called: after its run folder, else after its file."""
     place = path.resolve()
     return place.parent.name if place.stem == "bundle" and not place.is_dir() else place.stem
 
 
-def _load(name: str, path: Path, settings: ServeSettings) -> ServedModel:
+def _load(name: str, path: Path, settings: ServeSettings, settled: SettledModel | None = None) -> ServedModel:
     begun = time.monotonic()
     config = run_config_of(path)
     chosen = _changed(config.predict if config else PredictSettings(), "predict", settings.predict)
@@ -177,10 +215,12 @@ def _load(name: str, path: Path, settings: ServeSettings) -> ServedModel:
             "server predict.executor=local predict.workers=1."
         )
     bundle = ModelFiles(path, settings.backbone).open(chosen.backbone)
+    if settled is not None and bundle.fingerprint != settled.fingerprint:
+        raise BundleError(f"{path} has changed since the server began; start the server again.")
     chosen = chosen.model_copy(update=_OWN)
     # Layers are of a request.
     bare = chosen.model_copy(update={"layers": (), "polygons": None})
-    passing = ImagePass(bundle, bare, machine)
+    passing = ImagePass(bundle, bare, machine, decisions=None if settled is None else settled.decisions)
     blank = _blank(bundle, chosen)
     plan = passing.plan(blank)
     forward = passing.forward(plan, blank)
@@ -188,12 +228,14 @@ def _load(name: str, path: Path, settings: ServeSettings) -> ServedModel:
     if decisions is None:
         raise RuntimeError("the network was not tried")
     # From now on no image decides anything: an answer depends on its own bytes alone.
-    settled = chosen.model_copy(update={"precision": decisions.precision, "workers": 1})
+    precise = chosen.model_copy(update={"precision": decisions.precision, "workers": 1})
     sizes: frozenset[int] = frozenset()
-    if decisions.batch_size > 1 and not decisions.compiled and forward.rule is None:
+    if settled is not None:
+        sizes = frozenset(settled.sizes)
+    elif decisions.batch_size > 1 and not decisions.compiled and forward.rule is None:
         sizes = exact_sizes(forward, noise_windows(plan, count=decisions.batch_size))
-    found = ServedModel(name, path.absolute(), bundle, settled, machine, passing, sizes, forward.lanes)
-    _LOG.info(
+    _LOG.log(
+        logging.INFO if settled is None else logging.DEBUG,
         "%s: %s from %s, %s on %s, windows of %d pixels in batches of %d%s, ready after %.1f s.",
         name,
         bundle.architecture.name,
@@ -205,7 +247,7 @@ def _load(name: str, path: Path, settings: ServeSettings) -> ServedModel:
         f" ({len(sizes)} sizes may be joined)" if sizes else "",
         time.monotonic() - begun,
     )
-    return found
+    return ServedModel(name, path.absolute(), bundle, precise, machine, passing, sizes, forward.lanes)
 
 
 def _changed(before: Any, section: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - one record or the other

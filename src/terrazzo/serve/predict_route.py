@@ -8,17 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
-from terrazzo.serve.answering import Answer, Layers, Question, answer
+from terrazzo.serve.answering import Answer, Layers, Question
 from terrazzo.serve.answers import MEDIA_TYPES, Output
 from terrazzo.serve.batching import Ticket
-from terrazzo.serve.images import check_image
+from terrazzo.serve.images import kind_of
 from terrazzo.serve.problems import Problem, documented
 from terrazzo.serve.service import Service
 from terrazzo.serve.uploads import BODY, Upload, receive_image, scratch
 
 __all__ = ["chosen_output", "predict_router"]
 
-_JOB = "Send fewer pixels, or make it a job (POST /v1/jobs)."
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The map, as it was asked for.",
@@ -73,8 +72,8 @@ def predict_router(service: Service) -> APIRouter:
 
             def made_of_upload() -> Answer:
                 try:
-                    question = Question(served, _checked(upload, settings.largest_pixels), wanted, layer, most)
-                    return answer(question, service.queue, ticket, folder=folder)
+                    question = Question(served, _named(upload), wanted, layer, settings.largest_pixels, most)
+                    return service.processes.answer(question, ticket, folder=folder)
                 finally:
                     # Here, and not where every request would wait for it.
                     shutil.rmtree(folder, ignore_errors=True)
@@ -88,10 +87,15 @@ def predict_router(service: Service) -> APIRouter:
     return routes
 
 
-def _checked(upload: Upload, most_pixels: int) -> Upload:
-    """Refuse what is no image or too large, and give the file the suffix of what it is."""
-    facts = check_image(upload.path, most_pixels=most_pixels, name=upload.name, advice=_JOB)
-    path = upload.path.with_name(f"scene{facts.suffix}")
+def _named(upload: Upload) -> Upload:
+    """Give the file the suffix of what its first bytes say it is.
+
+    Raises:
+        Problem: 415, it is none of what is taken.
+    """
+    with upload.path.open("rb") as file:
+        _, suffix = kind_of(file.read(8))
+    path = upload.path.with_name(f"scene{suffix}")
     upload.path.rename(path)
     return Upload(path, upload.name, upload.size)
 

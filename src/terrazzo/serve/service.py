@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from terrazzo.serve.answer_processes import AnswerProcesses
 from terrazzo.serve.batching import WindowQueue
 from terrazzo.serve.jobs import Jobs
 from terrazzo.serve.library import SceneLibrary
@@ -23,16 +24,18 @@ class Service:
     Attributes:
         settings: How it answers.
         models: Who answers.
-        queue: Where windows wait for the network.
+        processes: Where direct answers are worked out.
+        queue: Where windows wait for the network of this process.
         jobs: Large scenes.
         library: Scenes that the viewer shows.
         metrics: Figures.
-        threads: Where direct answers are made.
+        threads: Where direct answers are waited for.
         closing: Set once the server is asked to stop.
     """
 
     settings: ServeSettings
     models: Models
+    processes: AnswerProcesses
     queue: WindowQueue
     jobs: Jobs
     library: SceneLibrary

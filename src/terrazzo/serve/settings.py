@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,10 @@ class ServeSettings(Record):
     backbone: Path | None = None
     """File or folder of the frozen weights that bundles lean on; where their training found them if not given."""
 
+    processes: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
+    """Processes beside the server's own that answer small images, of one group of windows, each on a core. `auto`: as
+    many as the network has lanes, where it runs on the processor and no windows share a pass, and no more than a
+    quarter of the free memory holds. 0: none."""
     batch_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 4.0
     """Milliseconds that a window waits for windows of other requests to share a forward pass with."""
     waiting_windows: Annotated[int, Field(ge=1)] = 4096

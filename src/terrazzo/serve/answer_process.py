@@ -1,0 +1,188 @@
+"""What a process does that answers small images: it loads the models once and answers what it is asked, on one core.
+
+Everything that crosses is JSON, and the bytes of answers. A request goes: what is asked; how many windows it takes;
+whether to go on; the answer, its bytes after it.
+"""
+
+import contextlib
+import json
+import logging
+import signal
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from terrazzo.data.child_process import follow_parent
+from terrazzo.record import Record, load_plugin
+from terrazzo.scene.forward import WindowForward
+from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.work import Forward, WindowScores
+from terrazzo.scene.workforce.failure import Failure
+from terrazzo.serve.answering import Layers, Question, answer
+from terrazzo.serve.answers import Output
+from terrazzo.serve.batching import Ticket
+from terrazzo.serve.models import Models, SettledModel, load_settled
+from terrazzo.serve.problems import Problem
+from terrazzo.serve.settings import ServeSettings
+from terrazzo.serve.uploads import Upload
+
+__all__ = ["Asked", "Setting", "answer_questions"]
+
+
+class Setting(Record):
+    """What a process answers with."""
+
+    models: tuple[SettledModel, ...]
+    """The models, with what the server decided."""
+    settings: ServeSettings
+    """How the server answers."""
+    plugins: tuple[Path, ...]
+    """Files to load first."""
+
+
+class Asked(Record):
+    """A question as it crosses to the process."""
+
+    model: str
+    """Name of who answers."""
+    path: Path
+    """The image's file."""
+    name: str
+    """What the client calls it."""
+    size: int
+    """Its bytes."""
+    output: Output
+    """What the answer is written as."""
+    layer: Layers
+    """What a picture or GeoTIFF shows."""
+    most_pixels: int
+    """Pixels that it may have."""
+    most_windows: int
+    """Windows that it may take."""
+    folder: Path
+    """The request's own, for scratch files."""
+
+
+def answer_questions(connection: Connection, setting: str) -> None:
+    """Answer until nobody asks any more; ends with the process that asks.
+
+    Args:
+        connection: To the server.
+        setting: A `Setting` as JSON.
+    """
+    follow_parent()
+    # A service manager tells all processes to end; the server hears it too, and has what was begun answered first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.getLogger("terrazzo").setLevel(logging.WARNING)
+    try:
+        models = _loaded(Setting.model_validate_json(setting))
+    except Exception as error:  # noqa: BLE001 - the server says it
+        _tell(connection, "failed", failure=Failure.of(error).model_dump(mode="json"))
+        return
+    with contextlib.suppress(EOFError, OSError):
+        _tell(connection, "ready")
+        while True:
+            _answer(connection, models, Asked.model_validate_json(connection.recv_bytes()))
+
+
+def _loaded(setting: Setting) -> Models:
+    for plugin in setting.plugins:
+        load_plugin(plugin)
+    return load_settled(setting.models, setting.settings)
+
+
+def _answer(connection: Connection, models: Models, asked: Asked) -> None:
+    passes = _OwnPasses(connection)
+    upload = Upload(asked.path, asked.name, asked.size)
+    try:
+        model = models.find(asked.model)
+        question = Question(model, upload, asked.output, asked.layer, asked.most_pixels, asked.most_windows)
+        found = answer(question, passes, Ticket(windows=0), folder=asked.folder)
+    except _LeftError:
+        return
+    except Problem as problem:
+        _tell(
+            connection,
+            "refused",
+            status=problem.status_code,
+            detail=str(problem.detail),
+            advice=problem.advice,
+            headers=dict(problem.headers or {}),
+        )
+    except (EOFError, OSError) as error:
+        if passes.broken:
+            raise
+        _tell(connection, "failed", failure=Failure.of(error).model_dump(mode="json"))
+    except Exception as error:  # noqa: BLE001 - the server raises it
+        _tell(connection, "failed", failure=Failure.of(error).model_dump(mode="json"))
+    else:
+        _tell(
+            connection,
+            "answered",
+            media_type=found.media_type,
+            windows=found.windows,
+            warnings=list(found.warnings),
+            passes=passes.sizes,
+        )
+        connection.send_bytes(found.content)
+
+
+def _tell(connection: Connection, kind: str, **content: object) -> None:
+    connection.send_bytes(json.dumps({"kind": kind, **content}, separators=(",", ":")).encode())
+
+
+class _LeftError(Exception):
+    """The server answers this one itself."""
+
+
+class _OwnPasses:
+    """The network of this process, which nobody else uses; the server is asked whether windows are taken in.
+
+    Args:
+        connection: To the server.
+
+    Attributes:
+        sizes: Windows of each pass so far.
+        broken: Whether the server was lost while it was asked.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.sizes: list[int] = []
+        self.broken = False
+        self._connection = connection
+
+    @contextlib.contextmanager
+    def admitted(self, ticket: Ticket) -> Iterator[Ticket]:
+        """Ask the server to take a request in."""
+        self.broken = True
+        _tell(self._connection, "windows", windows=ticket.windows)
+        taken_in = json.loads(self._connection.recv_bytes())["go"]
+        self.broken = False
+        if not taken_in:
+            raise _LeftError
+        yield ticket
+
+    def through(self, forward: WindowForward, sizes: frozenset[int], ticket: Ticket) -> Forward:
+        """Return the network, whose passes are counted."""
+        del sizes, ticket
+        return _CountedForward(forward, self.sizes)
+
+
+class _CountedForward:
+    """A network whose passes are counted.
+
+    Args:
+        forward: The network.
+        sizes: Takes the windows of each pass.
+    """
+
+    def __init__(self, forward: WindowForward, sizes: list[int]) -> None:
+        self.device = forward.device
+        self.lanes = 1
+        self._forward = forward
+        self._sizes = sizes
+
+    def __call__(self, group: WindowGroup) -> WindowScores:
+        """Return the scores of a group."""
+        self._sizes.append(len(group.windows))
+        return self._forward(group)
