@@ -32,8 +32,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from process_family import LargestMemory, processor_seconds
 
+from process_family import LargestMemory, processor_seconds
 from terrazzo.bundle import Bundle
 from terrazzo.data.classes import Class, Classes
 from terrazzo.data.normalisation import Normalisation
