@@ -1,6 +1,6 @@
 """Claim: what is sent to do harm is refused in one shape, and the server stays well and within its memory.
 
-Usage: python benchmarks/serve_hostile.py [--memory-mib 2000] [--slow 64] [--kill]
+Usage: python benchmarks/serve_hostile.py [--memory-mib 2500] [--slow 64] [--kill]
 
 Starts `terrazzo serve` and sends it, over loopback: decompression bombs in TIFF and PNG, headers of 10^9 pixels and
 more, giant blocks and band counts, cut-off and damaged files, other kinds of files (archives, VRT and other
@@ -279,7 +279,7 @@ def check_kill(server: Server, folder: Path, bundle: Path) -> Iterator[tuple[str
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memory-mib", type=float, default=2000)
+    parser.add_argument("--memory-mib", type=float, default=2500)
     parser.add_argument("--slow", type=int, default=64)
     parser.add_argument("--kill", action="store_true")
     options = parser.parse_args()

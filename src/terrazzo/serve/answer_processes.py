@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -47,8 +48,10 @@ _GLANCE_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
 """How long an answer that nobody waits for any more may go on, until its process is ended."""
 _STOPPED = "The server stopped working on this answer."
-# Loaded once, by the server of processes.
-_PRELOADED = [answer_questions.__module__]
+# Loaded once, by the server of processes, whose memory the others share: of the packages that networks are made of those
+# that this process needed.
+_PRELOADED = (answer_questions.__module__,)
+_NETWORKS = ("segmentation_models_pytorch", "timm", "torchvision", "transformers", "onnxruntime")
 
 
 def process_count(models: Models, settings: ServeSettings, *, free: int) -> int:
@@ -238,7 +241,7 @@ class AnswerProcesses:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         context = multiprocessing.get_context(self._method)
         if isinstance(context, multiprocessing.context.ForkServerContext):
-            context.set_forkserver_preload(_PRELOADED)
+            context.set_forkserver_preload([*_PRELOADED, *(name for name in _NETWORKS if name in sys.modules)])
         ours, theirs = context.Pipe()
         process = context.Process(  # type: ignore[attr-defined]
             target=answer_questions, args=(theirs, self._setting), daemon=True
