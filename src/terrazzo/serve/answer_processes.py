@@ -48,8 +48,8 @@ _GLANCE_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
 """How long an answer that nobody waits for any more may go on, until its process is ended."""
 _STOPPED = "The server stopped working on this answer."
-# Loaded once, by the server of processes, whose memory the others share: of the packages that networks are made of those
-# that this process needed.
+# Loaded once, by the server of processes, whose memory the others share; of the packages that networks are made of
+# those that this process needed.
 _PRELOADED = (answer_questions.__module__,)
 _NETWORKS = ("segmentation_models_pytorch", "timm", "torchvision", "transformers", "onnxruntime")
 
