@@ -226,12 +226,19 @@ def shows_what_was_measured(
                     epsilon=0.5,
                     delta=None,
                     kept=0.5,
+                    grid=CONFIDENCES,
                     risk=0.5,
                     upper=0.5,
                     origin=at,
                 ),
                 "sets": ConformalSets(
-                    least_probability=PROBABILITIES[member], alpha=0.1, missing=0.1, mean_size=1.5, origin=at
+                    least_probability=PROBABILITIES[member],
+                    alpha=0.1,
+                    missing=0.1,
+                    mean_size=1.5,
+                    grid=PROBABILITIES,
+                    upper=0.1,
+                    origin=at,
                 ),
             }
         ),

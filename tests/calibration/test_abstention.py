@@ -90,6 +90,7 @@ def test_the_promise_says_what_was_found(method: str) -> None:
     promise = found.promise(choice, ORIGIN)
     assert 0 < promise.least_confidence < 1
     assert 0 < promise.risk < promise.upper <= 0.08
+    assert promise.grid == CONFIDENCES
     assert (promise.delta is None) == (method == "crc")
     shares, wrong = [], []
     for seed in range(150):

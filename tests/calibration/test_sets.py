@@ -77,6 +77,8 @@ def test_the_sets_say_what_was_found() -> None:
     assert 1 < sets.mean_size < 3
     position = PROBABILITIES.index(sets.least_probability)
     assert sets.missing == pytest.approx(np.mean([one.missing[position] / one.pixels for one in images.values()]))
+    assert sets.grid == PROBABILITIES
+    assert sets.upper == choice.uppers[position] <= 0.05
     # The next probability would miss too much.
     assert choice.uppers[position + 1] > 0.05
 

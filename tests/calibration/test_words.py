@@ -69,14 +69,24 @@ def test_on_average_is_no_confidence():
 
 def test_abstention_and_sets():
     abstention = AbstentionPromise(
-        least_confidence=0.8, method="ltt", epsilon=0.05, delta=0.1, kept=0.75, risk=0.01, upper=0.04, origin=origin()
+        least_confidence=0.8,
+        method="ltt",
+        epsilon=0.05,
+        delta=0.1,
+        kept=0.75,
+        grid=(2.0, 0.8, 0.0),
+        risk=0.01,
+        upper=0.04,
+        origin=origin(),
     )
     assert "at most 5 % of the pixels kept are wrong" in abstention_words(abstention)
     assert "75.0 %" in abstention_words(abstention)
     nowhere = abstention.model_copy(update={"least_confidence": 2.0})
     assert "abstain everywhere" in abstention_words(nowhere)
     assert "no promise" in abstention_words(abstention.model_copy(update={"origin": origin("train")}))
-    sets = ConformalSets(least_probability=0.2, alpha=0.1, missing=0.05, mean_size=1.5, origin=origin())
+    sets = ConformalSets(
+        least_probability=0.2, alpha=0.1, missing=0.05, mean_size=1.5, grid=(0.0, 0.2), upper=0.08, origin=origin()
+    )
     assert "1.50 classes" in sets_words(sets)
     assert "at most 10 %" in sets_words(sets)
     assert "no promise" in sets_words(sets.model_copy(update={"origin": origin("val")}))

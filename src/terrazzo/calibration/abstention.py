@@ -136,6 +136,7 @@ class AbstentionLosses:
             epsilon=choice.epsilon,
             delta=choice.delta,
             kept=float(self.kept[choice.position] / self.pixels),
+            grid=CONFIDENCES,
             risk=choice.risk,
             upper=choice.upper,
             origin=origin,

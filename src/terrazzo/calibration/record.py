@@ -125,6 +125,8 @@ class AbstentionPromise(Record):
     """Probability with which the promise may fail; None for `crc`."""
     kept: Share
     """Share of the calibration images' labelled pixels that is kept."""
+    grid: Annotated[tuple[Annotated[float, Field(ge=0, le=2)], ...], Field(min_length=1)]
+    """Confidences that were tried, from the most careful down."""
     risk: Share
     """Mean over calibration images of the share of kept pixels that are wrong."""
     upper: Annotated[float, Field(allow_inf_nan=False)] | None
@@ -144,6 +146,10 @@ class ConformalSets(Record):
     """That share on the calibration images."""
     mean_size: Annotated[float, Field(ge=1)]
     """Mean number of classes in a set there."""
+    grid: Annotated[tuple[Share, ...], Field(min_length=1)]
+    """Probabilities that were tried, from the most careful up."""
+    upper: Annotated[float, Field(allow_inf_nan=False)] | None
+    """What conformal risk control bounds the mean share on new images by."""
     origin: Origin
     """What it was calibrated on."""
 

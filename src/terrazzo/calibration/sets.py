@@ -134,5 +134,7 @@ class SetLosses:
             alpha=choice.epsilon,
             missing=choice.risk,
             mean_size=float(self.members[choice.position] / self.pixels),
+            grid=PROBABILITIES,
+            upper=choice.upper,
             origin=origin,
         )
