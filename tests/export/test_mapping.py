@@ -1,6 +1,8 @@
 """Maps made with an ONNX file: the bundle's classes, and the same bits whatever computes them."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import pytest
 import rasterio
 
 from terrazzo.bundle import Bundle
+from terrazzo.calibration.settings import CalibrateSettings
 from terrazzo.errors import ConfigError
 from terrazzo.machine import MachineSettings
+from terrazzo.phases.calibrate import calibrate
 from terrazzo.phases.predict import predict
 from terrazzo.progress import Event
 from terrazzo.scene import PredictSettings, map_scene
@@ -82,3 +86,25 @@ def test_its_own_arithmetic_stays(plain: Case, scene: Path, tmp_path: Path) -> N
     asked = SETTINGS.model_copy(update={"precision": "bfloat16"})
     with pytest.raises(ConfigError, match="--precision float16"):
         map_scene(bundle, scene, tmp_path / "map.tif", settings=asked, machine=MACHINE)
+
+
+def test_an_onnx_file_is_calibrated_into_a_bundle(plain: Case, tmp_path: Path, quiet_torch: None) -> None:
+    # With the weights that lie beside it.
+    model, data = shutil.copytree(plain.file.parent, tmp_path / "model") / plain.file.name, tmp_path / "data"
+    generator = np.random.default_rng(1)
+    for number in range(3):
+        for kind, count, most in (("images", 3, 255), ("labels", 1, 3)):
+            path = data / kind / f"{number}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with rasterio.open(path, "w", driver="GTiff", count=count, height=48, width=56, dtype="uint8") as file:
+                file.write(generator.integers(0, most, (count, 48, 56)).astype(np.uint8))
+    told = calibrate(model, data=data, settings=CalibrateSettings(temperature="scalar"))
+    assert told.bundle == model.with_name(f"{model.stem}-calibrated.safetensors")
+    # Labels are drawn by lot: nothing is to be believed.
+    assert told.after["nll"] < told.before["nll"]
+    calibrated = Bundle.load(told.bundle)
+    assert calibrated.calibration is not None
+    assert calibrated.calibration.source == replace(Bundle.load(model), calibration=None).fingerprint
+    predict(told.bundle, [data / "images" / "0.tif"], tmp_path / "map.tif", settings=SETTINGS, machine=MACHINE)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.tags()["TERRAZZO_BUNDLE"] == calibrated.fingerprint

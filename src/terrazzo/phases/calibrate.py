@@ -111,9 +111,11 @@ def calibrated_path(bundle: Path) -> Path:
 
     >>> calibrated_path(Path("runs/fields/bundle.safetensors")).name
     'bundle-calibrated.safetensors'
+    >>> calibrated_path(Path("fields.onnx")).name
+    'fields-calibrated.safetensors'
     """
     stem = bundle.stem.removesuffix("-calibrated")
-    return bundle.with_name(f"{stem}-calibrated{bundle.suffix}")
+    return bundle.with_name(f"{stem}-calibrated.safetensors")
 
 
 def _require_another(old: Path, new: Path) -> None:
