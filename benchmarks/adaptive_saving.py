@@ -4,7 +4,8 @@ The threshold comes from images kept apart: of CamVid the first of the val frame
 neighbouring frames show the same street, and the rest judge; of Dubai tile 4 calibrates and tile 7 judges. All maps are
 made by the scene engine. Beside it stand runs of fixed steps, and a net of the same parameters trained for one step.
 
-Usage: python benchmarks/adaptive_saving.py [--data camvid dubai] [--epochs 20] [--bundle FILE] [key=value ...]
+Usage: python benchmarks/adaptive_saving.py [--data camvid dubai] [--epochs 20] [--bundle FILE [--single FILE]]
+    [key=value ...]
 
 Multiplications and wall time are those of the judged images, from pixels to classes, against a run of all steps. The
 drop of mIoU has a paired 95 % interval over images. `promised` takes tau by risk control (--method, --loss, --epsilon);
@@ -72,9 +73,10 @@ def trained(recipe: str, folder: Path, arguments: argparse.Namespace, *, steps: 
         f"paths.prepared={folder}/prepared",
         *arguments.overrides,
     )
-    if steps > 1 and arguments.bundle is not None:
+    given = arguments.bundle if steps > 1 else arguments.single
+    if given is not None:
         terrazzo.prepare(config)
-        return Bundle.load(arguments.bundle), open_prepared(config.prepare.folder)
+        return Bundle.load(given), open_prepared(config.prepare.folder)
     begun = time.perf_counter()
     run = terrazzo.train(config)
     print(f"  trained for {steps} steps: {(time.perf_counter() - begun) / 60:.1f} min", flush=True)
@@ -180,7 +182,7 @@ def compare(recipe: str, arguments: argparse.Namespace, folder: Path) -> None:
         line(name + told, full, run, names, steps, share, 1 - statistics.median(seconds[name]) / whole)
     print("  mIoU of each step: " + " ".join(f"{miou(counts, names):.2f}" for counts in other.fixed))
     verdict(found, saved, names, f"tau {choice.threshold:g}", arguments.drop)
-    if arguments.bundle is None:
+    if arguments.bundle is None or arguments.single is not None:
         single, _ = trained(recipe, folder, arguments, steps=1)
         plain = judged(single, second, PredictSettings(), machine)
         share = 1 - single_macs(single, second) / sum(one.full_macs for one in other.sweeps)
@@ -235,6 +237,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=sorted(VARIABLES), default=sorted(VARIABLES))
     parser.add_argument("--root", type=Path, default=SHARED, help="folder that holds camvid/ and dubai/")
     parser.add_argument("--bundle", type=Path, default=None, help="a trained refiner, in place of training one")
+    parser.add_argument("--single", type=Path, default=None, help="a trained net of one step, likewise")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=6, help="t_max")
     parser.add_argument("--seed", type=int, default=0)

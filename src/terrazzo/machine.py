@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from terrazzo.errors import ConfigError
+from terrazzo.host_cores import usable_cores
 from terrazzo.record import Record
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def execution_of(settings: MachineSettings) -> Execution:
     """
     if settings.deterministic and settings.cudnn_benchmark:
         raise ConfigError("machine.cudnn_benchmark: true needs machine.deterministic: false.")
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     threads = cores if settings.threads == "auto" else settings.threads
     workers = min(max(cores // 2, 1), 8) if settings.workers == "auto" else settings.workers
     device = _device(settings)

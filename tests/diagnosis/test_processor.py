@@ -11,6 +11,7 @@ from terrazzo.diagnosis.processor import check_processor
 @pytest.fixture(autouse=True)
 def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "_cores", lambda: 4)
+    monkeypatch.setattr(processor, "usable_cores", lambda: 4)
     monkeypatch.setattr(processor, "processor_quota", lambda: None)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
@@ -34,13 +35,13 @@ def test_a_processor_without_wide_vectors_is_slow(tmp_path: Path, monkeypatch: p
     assert "QEMU" in found()["processor"].said
 
 
-@pytest.mark.parametrize(("quota", "advised"), [(2.5, "machine.threads=2"), (0.5, "machine.threads=1")])
-def test_a_quota_below_the_cores_asks_for_fewer_threads(
-    quota: float, advised: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("quota", "counted"), [(2.5, 3), (0.5, 1)])
+def test_a_quota_below_the_cores_is_told(quota: float, counted: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "processor_quota", lambda: quota)
-    assert found()["processor limit"].level is Level.WARNING
-    assert advised in str(found()["processor limit"].advice)
+    monkeypatch.setattr(processor, "usable_cores", lambda: counted)
+    assert found()["processor limit"].level is Level.NOTE
+    assert f"`auto` counts {counted}" in found()["processor limit"].said
+    assert f"one a core: {counted}" in found()["threads"].said
 
 
 def test_a_quota_of_all_cores_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """From settings to prepared data: list, check, cut, count and measure, once, and only what has changed."""
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from terrazzo.data.store.plan import Store
 from terrazzo.data.store.store import TileStore
 from terrazzo.errors import DataError
 from terrazzo.geo.bands import Bands
+from terrazzo.host_cores import usable_cores
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import fingerprint, locked, sweep
 
@@ -283,7 +283,7 @@ def _reading(part: Pair | ImageEntry) -> list[Any]:
 
 def _threads() -> int:
     """Threads that decode: results never depend on it, since images are independent and merged in order."""
-    return min(len(os.sched_getaffinity(0)), 8)
+    return min(usable_cores(), 8)
 
 
 def _patches(entry: ImageEntry, patch: PatchSettings) -> list[Patch]:

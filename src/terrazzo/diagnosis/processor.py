@@ -7,6 +7,7 @@ from pathlib import Path
 
 from terrazzo.control_groups import processor_quota
 from terrazzo.diagnosis.finding import Finding, Level
+from terrazzo.host_cores import usable_cores
 
 __all__ = ["check_processor"]
 
@@ -48,14 +49,13 @@ def _quota() -> Iterator[Finding]:
     quota, cores = processor_quota(), _cores()
     if quota is None or quota >= cores:
         return
-    threads = max(1, int(quota))
-    said = f"{quota:g} processors' time, though {cores} cores are seen"
-    advice = f"Set machine.threads={threads} and machine.workers={threads}: more threads wait for each other."
-    yield Finding("processor limit", Level.WARNING, said, advice, {"quota": quota, "cores": cores})
+    said = f"{quota:g} processors' time, though {cores} cores are seen; `auto` counts {usable_cores()}"
+    advice = "Threads and processes that you set yourself should be no more: they would wait for each other."
+    yield Finding("processor limit", Level.NOTE, said, advice, {"quota": quota, "cores": cores})
 
 
 def _threads() -> Iterator[Finding]:
-    cores = _cores()
+    cores = usable_cores()
     given = {name: os.environ[name] for name in _THREADS if os.environ.get(name)}
     said = ", ".join(f"{name}={value}" for name, value in given.items())
     if not given:

@@ -1,7 +1,6 @@
 """How many forward passes run side by side: one a core, if memory allows. The map never depends on it."""
 
-import os
-
+from terrazzo.host_cores import usable_cores
 from terrazzo.host_memory import free_memory
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.memory import memory_bytes
@@ -32,7 +31,7 @@ def lane_count(
     """
     if decisions.device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     share = (free_memory() if room is None else room) // workers
     lanes = max(cores // decisions.threads // workers, 1)
     while lanes > 1 and _needed(decisions, plan, products, lanes=lanes, window_bytes=window_bytes) > share:

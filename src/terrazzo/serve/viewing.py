@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.params import Depends
 
 from terrazzo.errors import ConfigError, DataError
+from terrazzo.host_cores import usable_cores
 from terrazzo.record import Record
 from terrazzo.serve.facts import scene_areas, scene_brief, scene_facts
 from terrazzo.serve.kept_answers import KeptAnswers
@@ -73,7 +73,7 @@ class _Desk:
         self.copies = ReducedCopies()
         self.maker = TileMaker(self.kept, self.copies)
         # Threads above the number of cores would only hold memory; other routes keep the common pool to themselves.
-        count = max(2, min(8, os.cpu_count() or 2))
+        count = max(2, min(8, usable_cores()))
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="terrazzo-view")
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:  # noqa: ANN401

@@ -1,12 +1,9 @@
 """Cores are divided, never multiplied; GPUs go round."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.settings import PredictSettings
-from terrazzo.scene.workforce import places
 from terrazzo.scene.workforce.places import count_workers, places_of
 
 
@@ -18,7 +15,7 @@ def decisions(device: str = "cpu", threads: int = 1) -> Decisions:
 
 @pytest.fixture
 def cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("terrazzo.scene.workforce.places.os.sched_getaffinity", lambda _process: set(range(7)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: set(range(7)))
 
 
 @pytest.fixture
@@ -59,6 +56,6 @@ def test_auto_is_one_worker_a_device(gpus: None) -> None:
 
 
 def test_a_machine_without_a_gpu_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "os", SimpleNamespace(sched_getaffinity=lambda _process: {0}))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0})
     assert places_of(2, decisions("mps")) == places_of(2, decisions("mps"))
     assert [place.device for place in places_of(2, decisions("mps"))] == [None, None]

@@ -4,7 +4,6 @@ An image that has coordinates, or is too large for a picture, gives a GeoTIFF, a
 written strip by strip, so that memory follows the width of an image.
 """
 
-import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from terrazzo.data.prepared import Prepared, load_prepared
 from terrazzo.data.reading import decode_label
 from terrazzo.errors import StorageError
 from terrazzo.geo.grid import Window
+from terrazzo.host_cores import usable_cores
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, fingerprint, locked, read_json, sweep, write_json, write_text
 
@@ -101,7 +101,7 @@ def write_masks(
             """Write the masks of one image."""
             _write_image(labelled[number], prepared.classes, goals[number])
 
-        pool = ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), 8))
+        pool = ThreadPoolExecutor(min(usable_cores(), 8))
         try:
             with Progress("masks", listener=listener, total=len(labelled), unit="images") as progress:
                 for _ in progress.each(pool.map(write, range(len(labelled)))):

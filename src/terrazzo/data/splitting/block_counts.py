@@ -1,6 +1,5 @@
 """What the labels hold in each block of the ground: one streamed pass over labels alone, kept for the next division."""
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from terrazzo.data.classes import Classes
 from terrazzo.data.facts import file_states
 from terrazzo.data.measuring import strips
 from terrazzo.data.reading import decode_label
+from terrazzo.host_cores import usable_cores
 from terrazzo.progress import Listener, Progress, silent
 from terrazzo.storage import atomic_path, fingerprint
 
@@ -65,7 +65,7 @@ def count_blocks(
         found = known.get(keys[number])
         return _count(entries[number], areas[number], classes) if found is None else found
 
-    pool = ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), 8))
+    pool = ThreadPoolExecutor(min(usable_cores(), 8))
     try:
         with Progress("blocks", listener=listener, total=len(entries), unit="images") as progress:
             counts = list(progress.each(pool.map(find, range(len(entries)))))

@@ -1,7 +1,6 @@
 """Which images and labels are worth writing as tiles: those of which a patch cannot be read without much more work."""
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from terrazzo.geo.bands import Bands
 from terrazzo.geo.burning import BLOCK
 from terrazzo.geo.burning import KEPT_BYTES as BURNED_BYTES
 from terrazzo.geo.raster import RasterFile
+from terrazzo.host_cores import usable_cores
 from terrazzo.storage import fingerprint
 
 __all__ = ["LARGEST_BLOCK", "LARGEST_MULTIPLE", "Store", "drawn_anew", "exceeds_memory", "plan_tiles", "threads"]
@@ -115,7 +115,7 @@ def _burned_bytes(entry: ImageEntry) -> int:
 
 def threads() -> int:
     """Threads that write: what is written never depends on it, since files are independent."""
-    return min(len(os.sched_getaffinity(0)), 8)
+    return min(usable_cores(), 8)
 
 
 def _costly_image(entry: ImageEntry, patch_size: int) -> bool:

@@ -1,6 +1,5 @@
 """Verifying a data set: every file in isolation and in parallel, then what shows only between images."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +25,7 @@ from terrazzo.data.verify.finding import Finding, accepted, ordered
 from terrazzo.data.verify.pool import Examiner, examine_all
 from terrazzo.data.verify.settings import VerifySettings
 from terrazzo.errors import DataError, TerrazzoError
+from terrazzo.host_cores import usable_cores
 from terrazzo.progress import Listener, Progress, silent
 
 __all__ = ["Audit", "Inventory", "processes", "take_inventory", "verify_pairs"]
@@ -123,7 +123,7 @@ def verify_pairs(
 
 def processes(settings: VerifySettings) -> int:
     """Return the number of processes that read; findings never depend on it."""
-    return settings.workers or min(len(os.sched_getaffinity(0)), 8)
+    return settings.workers or min(usable_cores(), 8)
 
 
 def _concluded(

@@ -1,7 +1,6 @@
 """What of the machine each worker has: a GPU, or a share of the processor's cores."""
 
-import os
-
+from terrazzo.host_cores import usable_cores
 from terrazzo.record import Record
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.settings import PredictSettings
@@ -35,7 +34,7 @@ def places_of(workers: int, decisions: Decisions) -> list[Place]:
         workers: Processes.
         decisions: Kind of device, and threads of one forward pass.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     readers = min(max(cores // workers, 1), _MOST_READERS)
     if decisions.device == "cpu":
         passes = cores // decisions.threads

@@ -1,11 +1,11 @@
 """What an earlier start has finished, looked at with the scene's pixels as they are now."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from terrazzo.errors import DataError
+from terrazzo.host_cores import usable_cores
 from terrazzo.scene.header import Header
 from terrazzo.scene.journal import Journal
 from terrazzo.scene.plan import ScenePlan
@@ -71,7 +71,7 @@ def strips_of_the_same_pixels(
         Their numbers, in order.
     """
     known = [strip for strip in plan.strips if strip.number in keys]
-    readers = min(len(os.sched_getaffinity(0)), _MOST_READERS, len(known))
+    readers = min(usable_cores(), _MOST_READERS, len(known))
     if not readers:
         return ()
 
