@@ -45,6 +45,8 @@ LONG = (
     "polygons.py",
     "refiner_depth.py",
     "camvid_hardnet.py",
+    "adaptive_saving.py",
+    "real_calibration.py",
     "camvid.py",
 )
 

@@ -16,17 +16,42 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from terrazzo.errors import ConfigError
 
-__all__ = ["Component", "Record", "Table", "family", "load_plugin", "nearest"]
+__all__ = ["Component", "OneOrSeveral", "Record", "Table", "family", "load_plugin", "nearest"]
 
 
 class Record(BaseModel):
     """Frozen settings; an unknown key is an error, and every field carries one sentence of documentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    bare_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields of which a bare value may stand for the whole record; a validator takes it, and the schema says so."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Offer the bare values beside the mapping: an editor would mark them as errors."""
+        found = handler(schema)
+        if cls.bare_fields:
+            told = handler.resolve_ref_schema(found)
+            mapping = dict(told)
+            notes = {key: mapping.pop(key) for key in ("title", "description") if key in mapping}
+            told.clear()
+            told |= {**notes, "anyOf": [*(mapping["properties"][name] for name in cls.bare_fields), mapping]}
+        return found
+
+
+class OneOrSeveral:
+    """Lets the JSON Schema of a list take one of its items as well, where a validator does."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Offer an item beside the list."""
+        several = handler.resolve_ref_schema(handler(schema))
+        return {"anyOf": [several["items"], several]}
 
 
 class Component(Record):

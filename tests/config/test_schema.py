@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
-from terrazzo.config import RunConfig, config_schema
+import terrazzo.config
+from terrazzo.config import RunConfig, config_schema, list_recipes
+from terrazzo.config.document import plain, read_text
 from terrazzo.record import Table
 
 
@@ -108,3 +112,68 @@ def test_a_name_is_a_constant_and_takes_no_reference(schema: dict[str, Any]):
     constants = [name for name in names if "const" in name]
     assert constants
     assert all("anyOf" not in name for name in constants)
+
+
+def mistakes(schema: dict[str, Any], text: str) -> list[str]:
+    """Return what an editor would mark in a file."""
+    tree = read_text(text, "page.yaml", [])
+    assert tree is not None
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(plain(tree))]
+
+
+def test_it_is_a_schema(schema: dict[str, Any]):
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_an_editor_marks_nothing_in_a_recipe(name: str, schema: dict[str, Any]):
+    recipe = Path(terrazzo.config.__file__).parents[1] / "recipes" / f"{name}.yaml"
+    assert mistakes(schema, recipe.read_text(encoding="utf-8")) == []
+
+
+WHOLE = "data: {source: {name: folder, folder: data}, classes: [sea, land], %s}\nmodel: smp\n%s"
+
+
+@pytest.mark.parametrize(
+    ("of_data", "rest"),
+    [
+        ("validation_list: sets.txt", ""),
+        ("validation_list: {file: sets.txt, every: 2}", ""),
+        ("split: {polygons: areas.gpkg}", ""),
+        ("fold: 0", "augment: light"),
+        ("fold: 0", "augment: [hflip, {name: blur}]"),
+        ("fold: 0", "augment: {set: none, transforms: [hflip]}"),
+        ("fold: 0", "train: {monitor: val_loss, ema: 0.99}"),
+        ("fold: 0", "train: {monitor: {figure: val_loss, patience: 3}, ema: {decay: 0.9}}"),
+        ("fold: 0", "train: {ema: null}"),
+        ("fold: 0", "calibrate: {abstain: 0.05}"),
+        ("fold: 0", "track: mlflow"),
+        ("fold: 0", "track: {name: csv}"),
+        ("fold: 0", "track: [csv, {name: jsonl}]"),
+        ("fold: 0", "track: []"),
+    ],
+)
+def test_short_forms_are_no_mistakes(of_data: str, rest: str, schema: dict[str, Any]):
+    assert mistakes(schema, WHOLE % (of_data, rest)) == []
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "augment: strong",
+        "augment: 3",
+        "train: {monitor: 3}",
+        "train: {ema: much}",
+        "train: {ema: 1.5}",
+        "calibrate: {abstain: little}",
+        "track: paper",
+        "track: {name: csv, url: a}",
+    ],
+)
+def test_what_is_wrong_stays_wrong(rest: str, schema: dict[str, Any]):
+    assert mistakes(schema, WHOLE % ("fold: 0", rest))
+
+
+def test_classes_that_the_source_knows_may_be_completed(schema: dict[str, Any]):
+    text = "data: {source: {name: camvid, folder: camvid}, classes: {unlisted: ignore}}\nmodel: smp"
+    assert mistakes(schema, text) == []

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jsonschema
 import pytest
 import typer
 import yaml
 
 from terrazzo.cli.application import application
 from terrazzo.config import config_schema, list_recipes, load_config
+from terrazzo.config.document import plain, read_file
 from terrazzo.config.run_config import RunConfig
 from terrazzo.record import Table
 from terrazzo.serve.settings import ServeSettings
@@ -149,6 +151,11 @@ def completed(text: str) -> str:
     return lines
 
 
+@functools.cache
+def whole_schema() -> dict[str, Any]:
+    return config_schema()
+
+
 @pytest.mark.parametrize("block", of("yaml"), ids=str)
 def test_yaml_is_a_configuration(block: Block, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CITYSCAPES_ROOT", "DEEPGLOBE_ROOT", "DINOV3_WEIGHTS", "HARDNET_WEIGHTS"):
@@ -165,6 +172,10 @@ def test_yaml_is_a_configuration(block: Block, place: Path, monkeypatch: pytest.
     Path("sets.txt").write_text("", encoding="utf-8")
     Path("page.yaml").write_text(completed(block.text), encoding="utf-8")
     assert load_config("page.yaml").model
+    tree = read_file(Path("page.yaml"), [])
+    assert tree is not None
+    if "include" not in content:  # what it lacks may stand in the other file
+        jsonschema.validate(plain(tree), config_schema() if "plugins" in content else whole_schema())
 
 
 # ------------------------------------------------------------------------------------------------------ command lines

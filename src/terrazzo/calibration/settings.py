@@ -1,6 +1,6 @@
 """How a bundle is calibrated."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -56,6 +56,8 @@ class HaltingSettings(Record):
 
 class AbstainSettings(Record):
     """Where a map abstains, so that few of the pixels that it keeps are wrong."""
+
+    bare_fields: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     epsilon: Inside
     """Share of wrong pixels among those kept that is allowed, as a mean over images."""

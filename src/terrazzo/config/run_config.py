@@ -27,7 +27,7 @@ from terrazzo.losses import LOSSES, CrossEntropy, Loss
 from terrazzo.losses.fitting import fitting
 from terrazzo.machine import MachineSettings
 from terrazzo.models.architecture import ARCHITECTURES, Architecture
-from terrazzo.record import Record, family, nearest
+from terrazzo.record import OneOrSeveral, Record, family, nearest
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.tracking import TRACKERS, Tracker
 from terrazzo.training.figures import split_figures
@@ -55,7 +55,10 @@ def _as_list(value: object) -> object:
 
 
 Trackers = Annotated[
-    tuple[Annotated[Tracker, family(TRACKERS)], ...], BeforeValidator(_as_list), AfterValidator(_each_once)
+    tuple[Annotated[Tracker, family(TRACKERS)], ...],
+    BeforeValidator(_as_list),
+    AfterValidator(_each_once),
+    OneOrSeveral(),
 ]
 
 

@@ -7,11 +7,11 @@ value (255, or 65535 above 254 classes) stands for "no class". Binary tasks are 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from terrazzo.data.class_entries import Class, allow_bare_names, completed
 from terrazzo.data.class_names import ClassNames, require_once
@@ -38,6 +38,10 @@ class Decoded:
 
 class Classes(Record):
     """Ordered classes; the order is the class number of every array."""
+
+    # The source may know the classes, so that the rest is said alone.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))
+    bare_fields: ClassVar[tuple[str, ...]] = ("items",)
 
     items: Annotated[tuple[Class, ...], Field(min_length=2, json_schema_extra=allow_bare_names)]
     """The classes; a bare name is accepted. A binary task has two, the background first."""

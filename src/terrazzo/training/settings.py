@@ -1,6 +1,6 @@
 """Settings of training and of evaluation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -15,6 +15,8 @@ Split = Annotated[str, StringConstraints(pattern=r"^(train|val|calibrate|test|va
 
 class Monitor(Record):
     """The figure that says which epoch is best."""
+
+    bare_fields: ClassVar[tuple[str, ...]] = ("figure",)
 
     figure: str = "val_miou"
     """Any figure of log.csv, such as val_miou, val_loss, val_accuracy, val_iou_<class>, or val_bf1_<pixels> where
@@ -53,6 +55,8 @@ class KeepSettings(Record):
 
 class EmaSettings(Record):
     """A running mean of the weights, evaluated, chosen by and exported in their place."""
+
+    bare_fields: ClassVar[tuple[str, ...]] = ("decay",)
 
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Share of the mean that an update keeps; 1 / (1 - decay) updates should be 5 to 10 % of the run."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import model_validator
@@ -70,6 +70,8 @@ class Augmentation(Record):
     >>> [step.name for step in Augmentation.model_validate([{"name": "hflip"}, "blur"]).steps]
     ['hflip', 'blur']
     """
+
+    bare_fields: ClassVar[tuple[str, ...]] = ("set", "transforms")
 
     set: Literal["none", "safe", "light", "medium", "hard", "dihedral"] = "safe"
     """Named set: none; safe for any imagery; light, medium and hard for views from above; dihedral for the eight

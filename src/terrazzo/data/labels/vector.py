@@ -24,6 +24,7 @@ from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.shapes import Geometries, crs_of, widen
 from terrazzo.geo.side_files import files_of
 from terrazzo.geo.vector import EMPTY_TEXT, VectorFile, text_of
+from terrazzo.record import OneOrSeveral
 
 __all__ = ["KEPT_WHOLE", "VectorLabel", "VectorLabelReader"]
 
@@ -62,7 +63,7 @@ class VectorLabel(Label):
 
     name: Literal["vector"] = "vector"
     """Name of this kind."""
-    vectors: Annotated[tuple[Path, ...], BeforeValidator(_listed), Field(min_length=1)]
+    vectors: Annotated[tuple[Path, ...], BeforeValidator(_listed), Field(min_length=1), OneOrSeveral()]
     """Files: GeoPackage, GeoJSON, shapefile, GeoParquet, or whatever else GDAL reads; a later one lies on top."""
     layer: str | None = None
     """Layer of the files; needed where a file has several."""

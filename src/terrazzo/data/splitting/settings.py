@@ -1,7 +1,7 @@
 """How images are divided further: into blocks of the ground, into folds, and named sets to validate on."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -88,6 +88,8 @@ class FoldSettings(Record):
 class PolygonSettings(Record):
     """Polygons that say which part of the ground has which role; what lies in none is ignored."""
 
+    bare_fields: ClassVar[tuple[str, ...]] = ("file",)
+
     file: Path | None = None
     """Vector file whose polygons say their role in a field."""
     field: str = "split"
@@ -131,6 +133,8 @@ class ValidationSettings(Record):
 
 class ValidationList(Record):
     """A text file that names a folder a line, each a validation set that is read as data.source is."""
+
+    bare_fields: ClassVar[tuple[str, ...]] = ("file",)
 
     file: Path
     """A line is a folder, below the file's own unless it is absolute; a number after a comma, semicolon or tab is its
