@@ -168,7 +168,10 @@ class AnswerProcesses:
 
     def start(self) -> None:
         """Begin to start them."""
-        for _ in range(process_count(self._models, self._settings, free=free_memory())):
+        count = process_count(self._models, self._settings, free=free_memory())
+        if count:
+            _LOG.info("%d processes for small images begin beside the server.", count)
+        for _ in range(count):
             self._begin()
 
     @property
