@@ -203,6 +203,19 @@ class TestFamily:
             Settings(filter="blurr")
         assert path_of(caught.value) == ("filter",)
 
+    def test_keys_without_a_name_are_laid_over_the_default_component(self) -> None:
+        class Room(Record):
+            """Of its own default."""
+
+            filter: Annotated[Component, family(WORKING)] = Blur(sigma=3.0)
+            """The filter."""
+
+        assert Room.model_validate({"filter": {"sigma": 2}}).filter == Blur(sigma=2.0)
+        assert Room.model_validate({"filter": {"name": "chain"}}).filter == Sequence()
+        with pytest.raises(ValidationError) as caught:
+            Room.model_validate({"filter": {"sigm": 2}})
+        assert path_of(caught.value) == ("filter", "sigm")
+
     @pytest.mark.parametrize("given", [3, {"sigma": 1}, None, ["blur"], {"name": 3}])
     def test_anything_else_says_what_is_expected(self, given: object) -> None:
         with pytest.raises(ValidationError, match="a name or a mapping with `name`; names are blur, chain"):

@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -32,6 +32,24 @@ class Record(BaseModel):
     bare_fields: ClassVar[tuple[str, ...]] = ()
     """Fields of which a bare value may stand for the whole record; a validator takes it, and the schema says so."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _over_default_components(cls, given: object) -> object:
+        """Lay a component's keys without its name over the field's default component.
+
+        What is no mapping is left to the record's own validators.
+        """
+        if not isinstance(given, Mapping):
+            return given
+        named = {
+            name: {"name": field.default.name, **given[name]}
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, Component)
+            and isinstance(given.get(name), Mapping)
+            and "name" not in given[name]
+        }
+        return {**given, **named} if named else given
+
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer the bare values beside the mapping: an editor would mark them as errors."""
@@ -39,9 +57,9 @@ class Record(BaseModel):
         if cls.bare_fields:
             told = handler.resolve_ref_schema(found)
             mapping = dict(told)
-            notes = {key: mapping.pop(key) for key in ("title", "description") if key in mapping}
             told.clear()
-            told |= {**notes, "anyOf": [*(mapping["properties"][name] for name in cls.bare_fields), mapping]}
+            told.update((key, mapping.pop(key)) for key in ("title", "description") if key in mapping)
+            told["anyOf"] = [*(mapping["properties"][name] for name in cls.bare_fields), mapping]
         return found
 
 

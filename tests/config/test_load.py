@@ -47,6 +47,15 @@ def test_sections_share_paths(place: Path):
     assert load_config("run.yaml", "paths.prepared=/p", "prepare.folder=q").prepare.folder == Path("q")
 
 
+def test_keys_of_a_component_inside_another_are_laid_over_its_default(place: Path):
+    config = load_config("run.yaml", "model=trm", "loss=steps", "model.backbone.width=32")
+    assert config.model.model_dump()["backbone"] == {"name": "stem", "width": 32, "blocks": 2}
+    assert again(config, place) == config
+    assert mistakes("run.yaml", "model=trm", "loss=steps", "model.backbone.widht=32") == [
+        'override "model.backbone.widht=32"  model.backbone.widht: unknown key. Did you mean "width"?'
+    ]
+
+
 def test_defaults_can_be_referred_to(place: Path):
     assert load_config("run.yaml", "evaluate.batch_size=${train.batch_size}").evaluate.batch_size == 8
 

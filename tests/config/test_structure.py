@@ -86,7 +86,7 @@ def test_defaults_are_plain_and_leave_components_out():
         (("shape",), {"shape": {"name": "square"}}, ["name", "side"]),
         (("shape",), {"shape": "group"}, ["name", "members"]),
         (("shape",), {"shape": {"name": "unknown"}}, []),
-        (("shape",), {"shape": {}}, []),
+        (("shape",), {"shape": {}}, ["name", "side"]),
         (("part", "shape"), {"part": {"shape": {"name": "square"}}}, ["name", "side"]),
         (("entries", 0), {"entries": [{}]}, ["title"]),
         (("by_name", "a"), {"by_name": {"a": {}}}, ["title"]),

@@ -49,7 +49,7 @@ def test_right_values_become_a_configuration():
         ("optimizer: {name: sgd, momentun: 0.9}", 'optimizer.momentun: unknown key. Did you mean "momentum"?'),
         ("optimizer: {name: sgd, momentum: 1}", "optimizer.momentum: expected less than 1, got 1."),
         (
-            "optimizer: {lr: 1}",
+            "optimizer: 3",
             "optimizer: expected a name or a mapping with `name`; names are adam, adamw, muon, sgd.",
         ),
         ("evaluate: {splits: val}", 'evaluate.splits: expected a list, got "val".'),

@@ -75,8 +75,13 @@ def known_keys(record: type[Record], path: Path, values: Mapping[str, Any]) -> l
     choices: list[_Choice] = [record]
     value: object = values
     for part in path:
+        fields = [field for choice in choices for field in _fields(choice, part, value)]
         choices = [inner for choice in choices for inner in _below(choice, part, value)]
         value = child(value, part)
+        defaults = [field.default.name for field in fields if isinstance(field.default, Component)]
+        if defaults and isinstance(value, Mapping):
+            # Keys without a name are laid over the default component.
+            value = {"name": defaults[0], **value}
     members = [member for choice in choices for member in _records(choice, value)]
     return list(dict.fromkeys(key for member in members for key in member.model_fields))
 
@@ -85,10 +90,16 @@ def _below(choice: _Choice, part: str | int, value: object) -> Iterator[_Choice]
     if isinstance(choice, Items):
         yield from choices_of(choice.annotation, ())
         return
+    for field in _fields(choice, part, value):
+        yield from choices_of(field.annotation, field.metadata)
+
+
+def _fields(choice: _Choice, part: str | int, value: object) -> Iterator[FieldInfo]:
+    """Yield the fields of a name that a choice has."""
     for member in _records(choice, value):
-        field: FieldInfo | None = member.model_fields.get(str(part))
+        field = member.model_fields.get(str(part))
         if field is not None:
-            yield from choices_of(field.annotation, field.metadata)
+            yield field
 
 
 def _records(choice: _Choice, value: object) -> list[type[Record]]:
