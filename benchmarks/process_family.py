@@ -7,8 +7,6 @@ from pathlib import Path
 
 __all__ = ["LargestMemory", "family", "memory_mib", "processor_seconds"]
 
-_PAUSE_SECONDS = 0.25
-
 
 def family(process: int) -> list[int]:
     """Return a process and all that it has started, whoever started them for it."""
@@ -44,17 +42,19 @@ def memory_mib(process: int) -> float:
 
 
 class LargestMemory:
-    """Looks four times a second how much memory a family takes. Use as a context manager.
+    """Looks again and again how much memory a family takes. Use as a context manager.
 
     Args:
         process: The first of them.
+        pause: Seconds between two looks; each takes some hundredths of a core's second, and holds the processes up.
 
     Attributes:
         mib: The most that was seen.
     """
 
-    def __init__(self, process: int) -> None:
+    def __init__(self, process: int, *, pause: float) -> None:
         self.mib = 0.0
+        self._pause = pause
         self._process = process
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -70,5 +70,5 @@ class LargestMemory:
     def _watch(self) -> None:
         while True:
             self.mib = max(self.mib, memory_mib(self._process))
-            if self._ended.wait(_PAUSE_SECONDS):
+            if self._ended.wait(self._pause):
                 return

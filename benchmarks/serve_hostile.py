@@ -302,7 +302,7 @@ def main() -> int:
                 check_bodies(server),
                 check_slow(server, options.slow),
             ]
-            with LargestMemory(server.process.pid) as largest:
+            with LargestMemory(server.process.pid, pause=0.25) as largest:
                 for case in cases:
                     for name, clean, said in case:
                         wrong += not clean

@@ -164,7 +164,7 @@ def served(folder: Path, bundle: Path, options: argparse.Namespace) -> tuple[Cli
         # Processes for small images begin in the background.
         clients.run(0, time.monotonic() + options.warm)
         clients.latencies.clear()
-        with LargestMemory(server.pid) as largest:
+        with LargestMemory(server.pid, pause=5) as largest:
             before, own = processor_seconds(server.pid), time.process_time()
             begun = time.monotonic()
             threads = [

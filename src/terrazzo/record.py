@@ -6,6 +6,7 @@ names can be listed without loading torch.
 """
 
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -42,11 +43,9 @@ class Record(BaseModel):
         if not isinstance(given, Mapping):
             return given
         named = {
-            name: {"name": field.default.name, **given[name]}
-            for name, field in cls.model_fields.items()
-            if isinstance(field.default, Component)
-            and isinstance(given.get(name), Mapping)
-            and "name" not in given[name]
+            name: {"name": default, **given[name]}
+            for name, default in _default_components(cls).items()
+            if isinstance(given.get(name), Mapping) and "name" not in given[name]
         }
         return {**given, **named} if named else given
 
@@ -80,6 +79,13 @@ class Component(Record):
 
     name: str
     """Name in the family's table."""
+
+
+@functools.cache
+def _default_components(record: type[Record]) -> dict[str, str]:
+    """Return the names of the default components of a record's fields."""
+    fields = record.model_fields.items()
+    return {name: field.default.name for name, field in fields if isinstance(field.default, Component)}
 
 
 def nearest(word: str, choices: list[str]) -> str:

@@ -18,8 +18,10 @@ from terrazzo.scene.salvage import PatientScene, Salvaged
 
 __all__ = ["FileRows", "SceneRows", "joined_unreadable"]
 
-# Bounds what reading holds beside the strip; GDAL's cache keeps the blocks that such rows cut through.
-_ROWS_AT_ONCE = 128
+# Bound what reading holds beside the strip; GDAL's cache keeps the blocks that such rows cut through. Small images are
+# read at once, since each reading costs as much as decoding some hundred rows of them.
+_LEAST_ROWS = 128
+_BYTES_AT_ONCE = 2**23
 
 
 class FileRows:
@@ -40,8 +42,10 @@ class FileRows:
         Raises:
             DataError: The file cannot be read, or not to its end.
         """
-        for first in range(top, bottom, _ROWS_AT_ONCE):
-            height = min(_ROWS_AT_ONCE, bottom - first)
+        row_bytes = self._file.grid.width * sum(np.dtype(band.dtype).itemsize for band in self._bands)
+        most = max(_LEAST_ROWS, _BYTES_AT_ONCE // row_bytes)
+        for first in range(top, bottom, most):
+            height = min(most, bottom - first)
             yield self._file.read(Window(first, 0, height, self._file.grid.width), self._bands)
 
     def take_unreadable(self) -> tuple[Unreadable, ...]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import rasterio
+
 from terrazzo.data.child_process import follow_parent
 from terrazzo.record import Record, load_plugin
 from terrazzo.scene.forward import WindowForward
@@ -79,7 +81,8 @@ def answer_questions(connection: Connection, setting: str) -> None:
     except Exception as error:  # noqa: BLE001 - the server says it
         _tell(connection, "failed", failure=Failure.of(error).model_dump(mode="json"))
         return
-    with contextlib.suppress(EOFError, OSError):
+    # One environment for all requests: each call that finds none makes its own.
+    with contextlib.suppress(EOFError, OSError), rasterio.Env():
         _tell(connection, "ready")
         while True:
             _answer(connection, models, Asked.model_validate_json(connection.recv_bytes()))
