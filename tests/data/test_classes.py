@@ -253,7 +253,9 @@ ROUND_TRIP = Classes(
 
 def test_schema_offers_bare_names_and_colours_as_text():
     schema = Classes.model_json_schema()
-    assert {"type": "string"} in schema["properties"]["items"]["items"]["anyOf"]
+    bare, whole = schema["anyOf"]
+    assert bare == whole["properties"]["items"]
+    assert {"type": "string"} in bare["items"]["anyOf"]
     assert schema["$defs"]["Class"]["properties"]["colour"]["anyOf"][0]["type"] == "string"
     assert schema["$defs"]["Class"]["required"] == ["name"]
 
