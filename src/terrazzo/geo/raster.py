@@ -26,7 +26,7 @@ from terrazzo.geo.declared_size import check_declared_size
 from terrazzo.geo.file_bands import alpha_number, file_bands
 from terrazzo.geo.grid import Grid, Window
 from terrazzo.geo.jpeg import check_jpeg
-from terrazzo.geo.kept_open import kept, open_dataset
+from terrazzo.geo.kept_open import close_dataset, found_whole, open_dataset
 from terrazzo.geo.orientation import UPRIGHT, Orientation, read_orientation
 from terrazzo.geo.png import check_png
 from terrazzo.geo.warped import BLOCK, MEASURED, OUTSIDE, Pixels, Resampling, way_onto
@@ -85,13 +85,12 @@ class RasterFile:
         try:
             if fresh:
                 self._check_file(Path(self.path))
+                found_whole(self.path)
             self.orientation = self._noted_orientation()
             self._warp = None if onto is None else way_onto(onto, self.own_grid, resampling, name=self.path)
         except DataError:
-            if fresh:
-                self._source.close()
+            self.close()
             raise
-        self._kept = kept(self.path, self._source)
         self._onto = onto
         self.warped = self._warp is not None
 
@@ -121,8 +120,7 @@ class RasterFile:
 
     def close(self) -> None:
         """Free the file, unless it is kept open for whoever reads it next."""
-        if not self._kept:
-            self._source.close()
+        close_dataset(self.path, self._source)
 
     @property
     def grid(self) -> Grid:

@@ -1,7 +1,6 @@
 """What a process does that answers small images: it loads the models once and answers what it is asked, on one core.
 
-Everything that crosses is JSON, and the bytes of answers. A request goes: what is asked; how many windows it takes;
-whether to go on; the answer, its bytes after it.
+Everything that crosses is JSON, and the bytes of answers: what is asked, and the answer, its bytes after it.
 """
 
 import contextlib
@@ -95,14 +94,14 @@ def _loaded(setting: Setting) -> Models:
 
 
 def _answer(connection: Connection, models: Models, asked: Asked) -> None:
-    passes = _OwnPasses(connection)
     upload = Upload(asked.path, asked.name, asked.size)
     try:
         model = models.find(asked.model)
         question = Question(model, upload, asked.output, asked.layer, asked.most_pixels, asked.most_windows)
+        passes = _OwnPasses(largest=model.decisions.group_size)
         found = answer(question, passes, Ticket(windows=0), folder=asked.folder)
-    except _LeftError:
-        return
+    except _LargerError:
+        _tell(connection, "larger")
     except Problem as problem:
         _tell(
             connection,
@@ -112,10 +111,6 @@ def _answer(connection: Connection, models: Models, asked: Asked) -> None:
             advice=problem.advice,
             headers=dict(problem.headers or {}),
         )
-    except (EOFError, OSError) as error:
-        if passes.broken:
-            raise
-        _tell(connection, "failed", failure=Failure.of(error).model_dump(mode="json"))
     except Exception as error:  # noqa: BLE001 - the server raises it
         _tell(connection, "failed", failure=Failure.of(error).model_dump(mode="json"))
     else:
@@ -134,35 +129,29 @@ def _tell(connection: Connection, kind: str, **content: object) -> None:
     connection.send_bytes(json.dumps({"kind": kind, **content}, separators=(",", ":")).encode())
 
 
-class _LeftError(Exception):
-    """The server answers this one itself."""
+class _LargerError(Exception):
+    """An image takes more windows than are answered here."""
 
 
 class _OwnPasses:
-    """The network of this process, which nobody else uses; the server is asked whether windows are taken in.
+    """The network of this process, which nobody else uses.
 
     Args:
-        connection: To the server.
+        largest: Windows that an image may take here.
 
     Attributes:
         sizes: Windows of each pass so far.
-        broken: Whether the server was lost while it was asked.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, largest: int) -> None:
         self.sizes: list[int] = []
-        self.broken = False
-        self._connection = connection
+        self._largest = largest
 
     @contextlib.contextmanager
     def admitted(self, ticket: Ticket) -> Iterator[Ticket]:
-        """Ask the server to take a request in."""
-        self.broken = True
-        _tell(self._connection, "windows", windows=ticket.windows)
-        taken_in = json.loads(self._connection.recv_bytes())["go"]
-        self.broken = False
-        if not taken_in:
-            raise _LeftError
+        """Take a request in whose windows the server has counted already; leave a larger one to the server."""
+        if ticket.windows > self._largest:
+            raise _LargerError
         yield ticket
 
     def through(self, forward: WindowForward, sizes: frozenset[int], ticket: Ticket) -> Forward:

@@ -23,7 +23,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from terrazzo.errors import StoppedError
 from terrazzo.host_memory import free_memory
 from terrazzo.scene.workforce.failure import Failure
 from terrazzo.scene.workforce.job import loaded_plugins
@@ -300,22 +299,11 @@ class AnswerProcesses:
             most_windows=question.most_windows,
             folder=folder,
         )
-        process.send(asked.model_dump_json().encode())
-        with contextlib.ExitStack() as admitted:
+        # Until it is known how many windows the image takes, it counts as the most that it may take there.
+        with self._passes.admitted(Ticket(windows=question.model.decisions.group_size)):
+            process.send(asked.model_dump_json().encode())
             message: dict[str, Any] = json.loads(process.receive(ticket))
-            if message["kind"] == "windows":
-                ticket.windows = message["windows"]
-                if ticket.windows > question.model.decisions.group_size:
-                    process.send(b'{"go":false}')
-                    return None
-                try:
-                    admitted.enter_context(self._passes.admitted(ticket))
-                except Problem:
-                    process.send(b'{"go":false}')
-                    raise
-                process.send(b'{"go":true}')
-                message = json.loads(process.receive(ticket))
-            return self._heard(process, message, ticket)
+            return None if message["kind"] == "larger" else self._heard(process, message, ticket)
 
     def _heard(self, process: _Process, message: dict[str, Any], ticket: Ticket) -> Answer:
         """Return the answer that a message tells, or raise its error."""
@@ -326,10 +314,7 @@ class AnswerProcesses:
             return Answer(content, message["media_type"], message["windows"], tuple(message["warnings"]))
         if message["kind"] == "refused":
             raise Problem(message["status"], message["detail"], advice=message["advice"], headers=message["headers"])
-        error = Failure.model_validate(message["failure"]).error()
-        if isinstance(error, StoppedError):
-            raise Problem(503, _STOPPED) from error
-        raise error
+        raise Failure.model_validate(message["failure"]).error()
 
     def _replace(self, process: _Process) -> None:
         """Bury a process and start another."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
-from terrazzo.geo.quiet import without_warnings
+from terrazzo.geo.kept_open import opened_header
 from terrazzo.serve.problems import Problem
 
 __all__ = ["ImageFacts", "check_image", "kind_of"]
@@ -81,7 +80,7 @@ def check_image(path: Path, *, most_pixels: int, name: str, advice: str = "") ->
     with path.open("rb") as file:
         driver, suffix = kind_of(file.read(8))
     try:
-        with without_warnings(NotGeoreferencedWarning), rasterio.open(path, driver=driver) as source:
+        with opened_header(str(path.absolute()), driver=driver) as source:
             height, width, bands = source.height, source.width, source.count
             dtypes, blocks, inside = source.dtypes, source.block_shapes, source.subdatasets
     except RasterioError as error:

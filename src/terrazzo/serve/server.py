@@ -90,13 +90,12 @@ def serve(
         ready(address)
         _LOG.info("Serving %s at %s; Ctrl-C stops.", ", ".join(model.name for model in service.models), address)
         # uvicorn raises the signal again after it has stopped in good order: that is no error here.
-        with contextlib.suppress(KeyboardInterrupt, SystemExit):
-            asyncio.run(_run(_Server(config, service), listener))
+        with (
+            contextlib.suppress(KeyboardInterrupt, SystemExit),
+            asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+        ):
+            runner.run(_Server(config, service).serve([listener]))
         _LOG.info("Stopped; %d jobs wait for the next start.", service.jobs.count(JobState.WAITING))
-
-
-async def _run(server: _Server, listener: socket.socket) -> None:
-    await server.serve([listener])
 
 
 def _listening(settings: ServeSettings) -> socket.socket:

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from terrazzo.geo.quiet import without_warnings
+from terrazzo.geo.kept_open import opened_header
 
 __all__ = ["truncation"]
 
@@ -21,7 +20,7 @@ def truncation(file: str) -> str | None:
     if not path.is_file():
         return None
     try:
-        with without_warnings(rasterio.errors.NotGeoreferencedWarning), rasterio.open(file) as source:
+        with opened_header(file) as source:
             needed = _end(source) if source.driver == "GTiff" else 0
     except RasterioError:
         return None

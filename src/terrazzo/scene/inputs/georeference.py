@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import rasterio
 from affine import Affine
-from rasterio.errors import NotGeoreferencedWarning
 
-from terrazzo.geo.quiet import without_warnings
+from terrazzo.geo.kept_open import opened_header
 from terrazzo.scene.inputs.addresses import remote_access
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.layer import NOWHERE, Georeference
@@ -23,7 +21,7 @@ def scene_georeference(entry: SceneEntry) -> Georeference:
         placed = entry.grid.crs is not None or entry.grid.transform != Affine.identity()
         return replace(NOWHERE, present=placed)
     # That there is none is an answer here.
-    with remote_access(), without_warnings(NotGeoreferencedWarning), rasterio.open(entry.parts[0].files[0]) as source:
+    with remote_access(), opened_header(entry.parts[0].files[0]) as source:
         gcps, gcps_crs = source.gcps
         said = bool(source.crs or gcps or source.rpcs or source.transform != Affine.identity())
         return Georeference(tuple(gcps), gcps_crs, source.rpcs, said)

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from terrazzo.data.catalog import BandPlace
 from terrazzo.errors import DataError
+from terrazzo.geo.kept_open import opened_header
 from terrazzo.geo.orientation import ORIENTED_FORMATS
-from terrazzo.geo.quiet import without_warnings
 from terrazzo.geo.raster import RasterFile
 from terrazzo.scene.inputs.addresses import as_shown, bare_name, is_remote, remote_access
 from terrazzo.scene.inputs.damage import truncation
@@ -73,7 +72,7 @@ def _entry(file: str, *, name: str, path: str) -> SceneEntry:
 def _require_raster(file: str, path: str) -> None:
     """Refuse a file that only holds others, such as a NetCDF file of several variables."""
     try:
-        with without_warnings(NotGeoreferencedWarning), rasterio.open(file) as source:
+        with opened_header(file) as source:
             count, inside = source.count, source.subdatasets
     except RasterioError as error:
         raise DataError(f"{path} cannot be read as a raster: {error}.") from error
@@ -86,8 +85,7 @@ def _require_upright(opened: RasterFile, file: str, path: str) -> None:
     """Refuse a photograph at an address that its camera may have turned: that is noted where GDAL does not look."""
     if opened.grid.crs is not None or not opened.grid.transform.is_identity or opened.control is not None:
         return
-    # That there is no georeference is known here.
-    with without_warnings(NotGeoreferencedWarning), rasterio.open(file) as source:
+    with opened_header(file) as source:
         driver = source.driver
     upright = driver == "JPEG" and opened.tags.get("EXIF_Orientation", "1") == "1"
     if driver in ORIENTED_FORMATS and not upright:
