@@ -25,7 +25,6 @@ from terrazzo.serve.batching import Ticket
 from terrazzo.serve.models import Models, SettledModel, load_settled
 from terrazzo.serve.problems import Problem
 from terrazzo.serve.settings import ServeSettings
-from terrazzo.serve.uploads import Upload
 
 __all__ = ["Asked", "Setting", "answer_questions"]
 
@@ -50,8 +49,6 @@ class Asked(Record):
     """The image's file."""
     name: str
     """What the client calls it."""
-    size: int
-    """Its bytes."""
     output: Output
     """What the answer is written as."""
     layer: Layers
@@ -94,10 +91,11 @@ def _loaded(setting: Setting) -> Models:
 
 
 def _answer(connection: Connection, models: Models, asked: Asked) -> None:
-    upload = Upload(asked.path, asked.name, asked.size)
     try:
         model = models.find(asked.model)
-        question = Question(model, upload, asked.output, asked.layer, asked.most_pixels, asked.most_windows)
+        question = Question(
+            model, asked.path, asked.name, asked.output, asked.layer, asked.most_pixels, asked.most_windows
+        )
         passes = _OwnPasses(largest=model.decisions.group_size)
         found = answer(question, passes, Ticket(windows=0), folder=asked.folder)
     except _LargerError:

@@ -10,16 +10,14 @@ import contextlib
 import json
 import logging
 import multiprocessing
-import queue
 import signal
 import sys
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,11 @@ from terrazzo.host_memory import free_memory
 from terrazzo.scene.workforce.failure import Failure
 from terrazzo.scene.workforce.job import loaded_plugins
 from terrazzo.serve.answer_process import Asked, Setting, answer_questions
-from terrazzo.serve.answering import Answer, Question, answer
+from terrazzo.serve.answering import Answer, Question
 from terrazzo.serve.batching import Ticket, WindowQueue
 from terrazzo.serve.models import Models
 from terrazzo.serve.problems import Problem
+from terrazzo.serve.process_handle import LostProcessError, ProcessHandle
 from terrazzo.serve.settings import ServeSettings
 
 __all__ = ["AnswerProcesses", "process_count"]
@@ -43,9 +42,8 @@ LARGEST_LOSSES = 3
 _PROCESS_BYTES = 400 * 2**20
 """Memory of a process beside its weights: what kernels and images take, since code is shared."""
 _SHARE_OF_MEMORY = 4
-_GLANCE_SECONDS = 0.2
-_PATIENCE_SECONDS = 10.0
-"""How long an answer that nobody waits for any more may go on, until its process is ended."""
+_LAID_READY = 2
+"""Questions that lie at a process: the one that it works on, and the next, so that it never waits for the server."""
 _STOPPED = "The server stopped working on this answer."
 # Loaded once, by the server of processes, whose memory the others share; of the packages that networks are made of
 # those that this process needed.
@@ -70,100 +68,72 @@ def process_count(models: Models, settings: ServeSettings, *, free: int) -> int:
     return min(lanes, free // _SHARE_OF_MEMORY // (_PROCESS_BYTES + weights))
 
 
-class _LostError(Exception):
-    """A process ended while it was asked."""
-
-
 @dataclass(eq=False)
-class _Process:
-    """A process as the server sees it.
+class _Order:
+    """A question that a process is to answer.
 
     Attributes:
-        process: The process.
-        connection: To it.
+        question: What is asked.
+        ticket: The request.
+        folder: The request's own.
+        found: The answer once it is there; None where the server is to answer itself.
+        admission: Its windows count as long as this is open.
     """
 
-    process: BaseProcess
-    connection: Connection
+    question: Question
+    ticket: Ticket
+    folder: Path
+    found: "Future[Answer | None]" = field(default_factory=Future)
+    admission: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def send(self, content: bytes) -> None:
-        """Send a message.
-
-        Raises:
-            _LostError: It has ended.
-        """
-        try:
-            self.connection.send_bytes(content)
-        except OSError as error:
-            raise _LostError from error
-
-    def receive(self, ticket: Ticket | None) -> bytes:
-        """Return its next message.
-
-        Raises:
-            _LostError: It has ended, or was ended since nobody waits for its answer any more.
-        """
-        given_up: float | None = None
-        try:
-            while not self.connection.poll(_GLANCE_SECONDS):
-                if ticket is not None and ticket.stopped.is_set():
-                    given_up = given_up or time.monotonic()
-                    if time.monotonic() - given_up > _PATIENCE_SECONDS:
-                        self.process.kill()
-            return self.connection.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise _LostError from error
-
-    def settle(self) -> None:
-        """Wait until it has loaded its models.
-
-        Raises:
-            _LostError: It has ended before.
-        """
-        message = json.loads(self.receive(None))
-        if message["kind"] == "failed":
-            raise _LostError from Failure.model_validate(message["failure"]).error()
-
-    def end(self) -> None:
-        """End it: at once where it does not end by itself."""
-        self.connection.close()
-        self.process.join(_GLANCE_SECONDS)
-        if self.process.is_alive():
-            self.process.kill()
-        self.process.join()
+    def message(self) -> bytes:
+        """Return what is sent to the process."""
+        question = self.question
+        asked = Asked(
+            model=question.model.name,
+            path=question.path,
+            name=question.name,
+            output=question.output,
+            layer=question.layer,
+            most_pixels=question.most_pixels,
+            most_windows=question.most_windows,
+            folder=self.folder,
+        )
+        return asked.model_dump_json().encode()
 
 
 class AnswerProcesses:
-    """The processes that answer small images; several threads may ask at once.
+    """The processes that answer small images, in the order in which they are asked; any thread may ask.
 
-    They begin in the background: until one is ready, and where none can be, this process answers everything. One that
-    ends is replaced.
+    They begin in the background: until one is ready, and where none can be, whoever asks is told to answer by itself.
+    One that ends is replaced. Each has a thread here that sends and receives.
 
     As with every start method but fork, a script that uses it keeps its own work under `if __name__ == "__main__":`.
 
     Args:
         models: Who answers.
         settings: How the server answers.
-        passes: The way to the network of this process, which answers the rest.
+        passes: The way to the network of this process, where windows are counted.
         observe: Told the windows of each pass in another process.
     """
 
     def __init__(
         self, models: Models, settings: ServeSettings, passes: WindowQueue, *, observe: Callable[[int], None]
     ) -> None:
+        self._models = models
+        self._settings = settings
         self._passes = passes
         self._observe = observe
         self._setting = Setting(
             models=tuple(model.settled() for model in models), settings=settings, plugins=loaded_plugins()
         ).model_dump_json()
         self._method = "spawn" if any(model.decisions.device != "cpu" for model in models) else "forkserver"
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._closed = False
-        self._starting: list[_Process] = []
-        self._ready: list[_Process] = []
-        self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
-        self._models = models
-        self._settings = settings
+        self._alive: list[ProcessHandle] = []
+        self._ready: list[ProcessHandle] = []
+        self._orders: deque[_Order] = deque()
+        self._idle = 0
 
     def start(self) -> None:
         """Begin to start them."""
@@ -171,71 +141,83 @@ class AnswerProcesses:
         if count:
             _LOG.info("%d processes for small images begin beside the server.", count)
         for _ in range(count):
-            self._begin()
+            threading.Thread(target=self._keep_one, name="terrazzo-processes", daemon=True).start()
 
     @property
     def running(self) -> int:
         """Processes that are ready."""
         return len(self._ready)
 
-    def answer(self, question: Question, ticket: Ticket, *, folder: Path) -> Answer:
-        """Answer a question; blocks until it is done.
+    def ask(self, question: Question, ticket: Ticket, *, folder: Path) -> "Future[Answer | None]":
+        """Ask for an answer, and return at once.
 
         Args:
             question: What is asked.
-            ticket: The request; once it is stopped this gives up.
+            ticket: The request; where it is stopped for long, the process that works on it is ended.
             folder: The request's own, for scratch files.
 
-        Raises:
-            Problem: As `answering.answer`; 503 also where a process ended over it.
+        Returns:
+            What will hold the answer; or None, where the image takes more than one group of windows or no process is
+            ready, so that whoever asks must answer. Raises `Problem` as `answering.answer`; 503 also where a process
+            ended over it.
         """
-        process = self._free(ticket)
-        found = None if process is None else self._asked(process, question, ticket, folder)
-        return answer(question, self._passes, ticket, folder=folder) if found is None else found
+        order = _Order(question, ticket, folder)
+        # Whoever waits for it may go; what works on it must still find its folder.
+        order.found.set_running_or_notify_cancel()
+        with self._changed:
+            waits = bool(self._ready) and not self._closed
+            if waits:
+                self._orders.append(order)
+                self._changed.notify()
+        if not waits:
+            order.found.set_result(None)
+        return order.found
+
+    def give_up(self, ticket: Ticket) -> None:
+        """Take back what a request asked, if nobody works on it yet."""
+        with self._changed:
+            given_up = [order for order in self._orders if order.ticket is ticket]
+            for order in given_up:
+                self._orders.remove(order)
+        for order in given_up:
+            order.found.set_exception(Problem(503, _STOPPED))
 
     def close(self) -> None:
         """End all processes."""
-        with self._lock:
+        with self._changed:
             self._closed = True
-            ended = [*self._starting, *self._ready]
-            self._starting, self._ready = [], []
+            self._changed.notify_all()
+            ended, self._alive, self._ready = self._alive, [], []
+        self._leave_orders()
         for process in ended:
             process.end()
 
-    def _begin(self) -> None:
-        threading.Thread(target=self._bring_up, name="terrazzo-processes", daemon=True).start()
-
-    def _bring_up(self) -> None:
-        """Start a process and wait until it is ready; try again where it ends before."""
-        for _ in range(LARGEST_LOSSES):
-            started = None
+    def _keep_one(self) -> None:
+        """Keep a process at work, and start another where it ends; give up where they end before they are ready."""
+        losses = 0
+        while losses < LARGEST_LOSSES and not self._closed:
+            process = None
             try:
-                started = self._started()
-                if started is None:
-                    return
-                started.settle()
-            except _LostError as error:
-                with self._lock:
-                    if self._closed:
-                        return
-                    self._starting = [one for one in self._starting if one is not started]
-                if started is not None:
-                    started.end()
-                _LOG.warning("A process that was to answer images ended before it began%s", _because(error))
-                continue
-            with self._lock:
+                process = self._started()
+                process.settle()
+            except LostProcessError as error:
+                losses += 1
                 if not self._closed:
-                    self._starting.remove(started)
-                    self._ready.append(started)
-                    self._idle.put(started)
-            return
-        _LOG.error("No further process is tried; %d answer images beside the server itself.", self.running)
+                    _LOG.warning("A process that was to answer images ended before it began%s", _because(error))
+            else:
+                losses = 0
+                self._work(process)
+            finally:
+                if process is not None:
+                    self._bury(process)
+        if losses == LARGEST_LOSSES and not self._closed:
+            _LOG.error("No further process is tried; %d answer images beside the server itself.", self.running)
 
-    def _started(self) -> _Process | None:
-        """Start a process; None once this is closed.
+    def _started(self) -> ProcessHandle:
+        """Start a process.
 
         Raises:
-            _LostError: The server of processes has ended.
+            LostProcessError: The server of processes has ended, or this is closed.
         """
         # Whoever tells all processes of this group to end means the server, which ends these; until they have begun
         # they would not know. The tracker, which starts with the first process, would unblock both again.
@@ -251,81 +233,133 @@ class AnswerProcesses:
         try:
             process.start()
         except (EOFError, OSError) as error:
-            raise _LostError from error
+            raise LostProcessError from error
         # The end of the process closes the last copy, which is how it is noticed.
         theirs.close()
-        started = _Process(process, ours)
-        with self._lock:
+        started = ProcessHandle(process, ours)
+        with self._changed:
             if not self._closed:
-                self._starting.append(started)
+                self._alive.append(started)
                 return started
         started.end()
-        return None
+        raise LostProcessError
 
-    def _free(self, ticket: Ticket) -> _Process | None:
-        """Return a process that does nothing, once there is one; None where none is ready at all."""
-        while self._ready:
-            if ticket.stopped.is_set():
-                raise Problem(503, _STOPPED)
-            with contextlib.suppress(queue.Empty):
-                return self._idle.get(timeout=_GLANCE_SECONDS)
-        return None
+    def _bury(self, process: ProcessHandle) -> None:
+        with self._changed:
+            if process not in self._alive:
+                return
+            self._alive.remove(process)
+        process.end()
 
-    def _asked(self, process: _Process, question: Question, ticket: Ticket, folder: Path) -> Answer | None:
-        """Return a process's answer; None where the image is for this process."""
+    def _work(self, process: ProcessHandle) -> None:
+        """Have a process answer until it ends, or this is closed."""
+        begun: deque[_Order] = deque()
+        with self._changed:
+            if not self._closed:
+                self._ready.append(process)
         try:
-            found = self._told(process, question, ticket, folder)
-        except _LostError as error:
-            self._replace(process)
-            if ticket.stopped.is_set() or self._closed:
-                raise Problem(503, _STOPPED) from error
-            raise Problem(503, f"The process that worked on {question.upload.name} ended.", retry_after=1) from error
-        except BaseException:
-            self._idle.put(process)
-            raise
-        self._idle.put(process)
-        return found
+            while not self._closed or begun:
+                order = self._next(waits=not begun)
+                if order is not None:
+                    self._begin(process, order, begun)
+                if begun and (order is None or len(begun) == _LAID_READY):
+                    self._finish(process, begun)
+        except LostProcessError as error:
+            self._lose(process, begun, error)
+        except Exception as error:  # noqa: BLE001 - no request may wait for ever
+            _LOG.exception("A process that answers images cannot be understood.")
+            self._lose(process, begun, error)
 
-    def _told(self, process: _Process, question: Question, ticket: Ticket, folder: Path) -> Answer | None:
-        upload = question.upload
-        asked = Asked(
-            model=question.model.name,
-            path=upload.path,
-            name=upload.name,
-            size=upload.size,
-            output=question.output,
-            layer=question.layer,
-            most_pixels=question.most_pixels,
-            most_windows=question.most_windows,
-            folder=folder,
-        )
+    def _next(self, *, waits: bool) -> _Order | None:
+        """Return the next order; None where there is none for a process that has work, or this is closed."""
+        with self._changed:
+            # What another process waits for is left to it.
+            if not waits and len(self._orders) <= self._idle:
+                return None
+            self._idle += 1
+            while not self._orders and not self._closed:
+                self._changed.wait()
+            self._idle -= 1
+            return self._orders.popleft() if self._orders else None
+
+    def _begin(self, process: ProcessHandle, order: _Order, begun: deque[_Order]) -> None:
+        """Send an order to a process, if its windows are taken in.
+
+        Raises:
+            LostProcessError: The process has ended.
+        """
         # Until it is known how many windows the image takes, it counts as the most that it may take there.
-        with self._passes.admitted(Ticket(windows=question.model.decisions.group_size)):
-            process.send(asked.model_dump_json().encode())
-            message: dict[str, Any] = json.loads(process.receive(ticket))
-            return None if message["kind"] == "larger" else self._heard(process, message, ticket)
+        most = Ticket(windows=order.question.model.decisions.group_size)
+        try:
+            order.admission.enter_context(self._passes.admitted(most))
+        except Problem as problem:
+            order.found.set_exception(problem)
+            return
+        try:
+            process.send(order.message())
+        except LostProcessError:
+            order.admission.close()
+            with self._changed:
+                self._orders.appendleft(order)
+            raise
+        begun.append(order)
 
-    def _heard(self, process: _Process, message: dict[str, Any], ticket: Ticket) -> Answer:
-        """Return the answer that a message tells, or raise its error."""
+    def _finish(self, process: ProcessHandle, begun: deque[_Order]) -> None:
+        """Wait for the answer to the order that was begun first.
+
+        Raises:
+            LostProcessError: The process has ended.
+        """
+        stopped = begun[0].ticket.stopped
+        message: dict[str, Any] = json.loads(process.receive(stopped))
+        content = process.receive(stopped) if message["kind"] == "answered" else b""
+        order = begun.popleft()
+        order.admission.close()
         if message["kind"] == "answered":
+            order.found.set_result(
+                Answer(content, message["media_type"], message["windows"], tuple(message["warnings"]))
+            )
             for windows in message["passes"]:
                 self._observe(windows)
-            content = process.receive(ticket)
-            return Answer(content, message["media_type"], message["windows"], tuple(message["warnings"]))
-        if message["kind"] == "refused":
-            raise Problem(message["status"], message["detail"], advice=message["advice"], headers=message["headers"])
-        raise Failure.model_validate(message["failure"]).error()
+        elif message["kind"] == "larger":
+            order.found.set_result(None)
+        elif message["kind"] == "refused":
+            order.found.set_exception(
+                Problem(message["status"], message["detail"], advice=message["advice"], headers=message["headers"])
+            )
+        else:
+            order.found.set_exception(Failure.model_validate(message["failure"]).error())
 
-    def _replace(self, process: _Process) -> None:
-        """Bury a process and start another."""
-        with self._lock:
-            if process not in self._ready:
-                return
-            self._ready.remove(process)
-        process.end()
-        _LOG.warning("A process that answered images ended; another takes its place.")
-        self._begin()
+    def _lose(self, process: ProcessHandle, begun: deque[_Order], error: Exception) -> None:
+        """Refuse what a lost process worked on; what only lay there is for the next one, or for whoever asked."""
+        for order in begun:
+            order.admission.close()
+        with self._changed:
+            if process in self._ready:
+                self._ready.remove(process)
+            self._orders.extendleft(reversed([*begun][1:]))
+            self._changed.notify_all()
+        self._leave_orders()
+        if begun:
+            order = begun[0]
+            gone = self._closed or order.ticket.stopped.is_set()
+            problem = Problem(503, _STOPPED)
+            if not gone:
+                problem = Problem(503, f"The process that worked on {order.question.name} ended.", retry_after=1)
+            problem.__cause__ = error
+            order.found.set_exception(problem)
+        if not self._closed:
+            _LOG.warning("A process that answered images ended; another takes its place.")
+
+    def _leave_orders(self) -> None:
+        """Leave all orders to whoever asked, if there is no process any more that would take them."""
+        with self._changed:
+            left = [] if self._ready else [*self._orders]
+            if left:
+                self._orders.clear()
+        for order in left:
+            order.found.set_result(None)
 
 
-def _because(error: _LostError) -> str:
+def _because(error: LostProcessError) -> str:
     return "." if error.__cause__ is None or not str(error.__cause__) else f": {error.__cause__}"

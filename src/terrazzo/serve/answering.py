@@ -28,7 +28,6 @@ from terrazzo.serve.batching import Ticket
 from terrazzo.serve.images import check_image
 from terrazzo.serve.models import ServedModel
 from terrazzo.serve.problems import Problem, problem_of
-from terrazzo.serve.uploads import Upload
 from terrazzo.storage import hash_file
 
 __all__ = ["LAYERS", "Answer", "Layers", "Passes", "Question", "answer"]
@@ -45,7 +44,8 @@ class Question:
 
     Attributes:
         model: Who answers.
-        upload: The image.
+        path: The image's file.
+        name: What the client calls it; for messages.
         output: What the answer is written as.
         layer: What a picture or GeoTIFF shows.
         most_pixels: Pixels that an image may have.
@@ -53,7 +53,8 @@ class Question:
     """
 
     model: ServedModel
-    upload: Upload
+    path: Path
+    name: str
     output: Output
     layer: Layers
     most_pixels: int
@@ -126,13 +127,13 @@ def answer(question: Question, passes: Passes, ticket: Ticket, *, folder: Path) 
 def _told(error: TerrazzoError, question: Question, folder: Path) -> Problem:
     """Return an error with the client's name of the image instead of ours."""
     found = problem_of(error, folder=folder)
-    text = str(found.detail).replace(question.upload.path.name, question.upload.name)
+    text = str(found.detail).replace(question.path.name, question.name)
     return Problem(found.status_code, text, advice=found.advice, headers=found.headers)
 
 
 def _answer(question: Question, passes: Passes, ticket: Ticket, folder: Path) -> Answer:
-    model, upload = question.model, question.upload
-    check_image(upload.path, most_pixels=question.most_pixels, name=upload.name, advice=_JOB)
+    model = question.model
+    check_image(question.path, most_pixels=question.most_pixels, name=question.name, advice=_JOB)
     settings = _settings(question)
     products = products_of(
         settings,
@@ -140,7 +141,7 @@ def _answer(question: Question, passes: Passes, ticket: Ticket, folder: Path) ->
         ignore=model.bundle.classes.ignore,
         calibration=model.bundle.calibration,
     )
-    entry = scene_entry(str(question.upload.path), settings, model.bundle)
+    entry = scene_entry(str(question.path), settings, model.bundle)
     with entry.open() as opened:
         plan = plan_scene(model.bundle, opened, settings)
         _require_few(plan, question, settings)
@@ -149,7 +150,7 @@ def _answer(question: Question, passes: Passes, ticket: Ticket, folder: Path) ->
         drift = check_drift(opened, model.bundle, plan.bands, settings)
         if drift is not None:
             warnings += filter(None, (drift.warning,))
-        told = tuple(text.replace(str(question.upload.path), question.upload.name) for text in warnings)
+        told = tuple(text.replace(str(question.path), question.name) for text in warnings)
         ticket.windows = plan.windows
         image = PassImage(entry.path, opened.grid, plan.bands, FileRows(opened, plan.bands), opened.block_shape)
 
@@ -175,7 +176,7 @@ def _require_few(plan: ScenePlan, question: Question, settings: PredictSettings)
     if plan.windows > question.most_windows:
         raise Problem(
             413,
-            f"{question.upload.name} takes {plan.windows:,} windows of the network, and at most "
+            f"{question.name} takes {plan.windows:,} windows of the network, and at most "
             f"{question.most_windows:,} are computed for a direct answer.",
             advice="Make it a job (POST /v1/jobs).",
         )
@@ -184,7 +185,7 @@ def _require_few(plan: ScenePlan, question: Question, settings: PredictSettings)
     if len(plan.strips) > 1 and not model.sizes.issuperset(range(2, model.decisions.batch_size + 1)):
         raise Problem(
             413,
-            f"{question.upload.name} has {plan.grid.height} rows, and at most {settings.strip_pixels} are taken for a "
+            f"{question.name} has {plan.grid.height} rows, and at most {settings.strip_pixels} are taken for a "
             "direct answer of this model.",
             advice="Make it a job (POST /v1/jobs).",
         )
@@ -261,7 +262,7 @@ def _layer(question: Question, entry: SceneEntry, settings: PredictSettings, pro
     bundle = question.model.bundle
     notes = provenance(bundle, entry, settings, question.model.decisions)
     # Of an upload its bytes are known and its time means nothing: the same image gives the same file.
-    notes |= {"TERRAZZO_SCENE": question.upload.name, "TERRAZZO_INPUT": hash_file(question.upload.path)}
+    notes |= {"TERRAZZO_SCENE": question.name, "TERRAZZO_INPUT": hash_file(question.path)}
     if question.layer == "class":
         return class_layer(bundle.classes, settings.values, notes)
     product = next(one for one in products if one.name == question.layer)

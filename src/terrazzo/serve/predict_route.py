@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import shutil
+import functools
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
-from terrazzo.serve.answering import Answer, Layers, Question
+from terrazzo.serve.answering import Answer, Layers, Question, answer
 from terrazzo.serve.answers import MEDIA_TYPES, Output
 from terrazzo.serve.batching import Ticket
 from terrazzo.serve.images import kind_of
@@ -68,18 +69,8 @@ def predict_router(service: Service) -> APIRouter:
             )
             window = served.settings.window or served.bundle.patch_size
             most = 4 * settings.largest_pixels // window**2 + 64
-            ticket = Ticket(windows=0)
-
-            def made_of_upload() -> Answer:
-                try:
-                    question = Question(served, _named(upload), wanted, layer, settings.largest_pixels, most)
-                    return service.processes.answer(question, ticket, folder=folder)
-                finally:
-                    # Here, and not where every request would wait for it.
-                    shutil.rmtree(folder, ignore_errors=True)
-
-            made = asyncio.get_running_loop().run_in_executor(service.threads, made_of_upload)
-            found = await _awaited(made, ticket, request, seconds=settings.request_seconds)
+            question = Question(served, _suffixed(upload), upload.name, wanted, layer, settings.largest_pixels, most)
+            found = await _awaited(service, question, request, folder)
         return Response(
             found.content, media_type=found.media_type, headers={"X-Model": served.bundle.fingerprint, "Vary": "Accept"}
         )
@@ -87,34 +78,43 @@ def predict_router(service: Service) -> APIRouter:
     return routes
 
 
-def _named(upload: Upload) -> Upload:
-    """Give the file the suffix of what its first bytes say it is.
+def _suffixed(upload: Upload) -> Path:
+    """Give the file the suffix of what its first bytes say it is, and return where it lies then.
 
     Raises:
         Problem: 415, it is none of what is taken.
     """
-    with upload.path.open("rb") as file:
-        _, suffix = kind_of(file.read(8))
-    path = upload.path.with_name(f"scene{suffix}")
-    upload.path.rename(path)
-    return Upload(path, upload.name, upload.size)
+    _, suffix = kind_of(upload.first_bytes)
+    return upload.path.rename(upload.path.with_name(f"scene{suffix}"))
 
 
-async def _awaited(made: "asyncio.Future[Answer]", ticket: Ticket, request: Request, *, seconds: float) -> Answer:
+async def _answered(service: Service, question: Question, ticket: Ticket, folder: Path) -> Answer:
+    """Return the answer of one of the processes; of this one, where the image is for it."""
+    found = await asyncio.wrap_future(service.processes.ask(question, ticket, folder=folder))
+    if found is not None:
+        return found
+    own = functools.partial(answer, question, service.queue, ticket, folder=folder)
+    return await asyncio.get_running_loop().run_in_executor(service.threads, own)
+
+
+async def _awaited(service: Service, question: Question, request: Request, folder: Path) -> Answer:
     """Wait for an answer as long as somebody wants it.
 
     Raises:
         Problem: 503, it takes too long.
         ClientDisconnect: Nobody wants it any more.
     """
-    gone: asyncio.Future[None] = asyncio.ensure_future(_gone(request))
+    ticket, seconds = Ticket(windows=0), service.settings.request_seconds
+    made = asyncio.ensure_future(_answered(service, question, ticket, folder))
+    gone = asyncio.ensure_future(_gone(request))
     both: set[asyncio.Future[Any]] = {made, gone}
     try:
         done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if made in done:
             return made.result()
-        # Its thread gives up at its next window; only then may its folder be removed.
+        # Who works on it gives up at the next window; only then may its folder be removed.
         ticket.stopped.set()
+        service.processes.give_up(ticket)
         with contextlib.suppress(Exception):
             await made
         if gone in done:

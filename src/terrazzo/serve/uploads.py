@@ -46,6 +46,8 @@ BODY = {
 }
 """The body in the OpenAPI document; it is read by hand, so that its size counts while it comes in."""
 
+_FIRST_BYTES = 16
+"""So many of an image are kept: they tell its format."""
 _LARGEST_HEAD = 8 * 1024
 _FRAME_BYTES = 16 * 1024
 """Bytes of a body around its image."""
@@ -74,12 +76,12 @@ class Upload:
     Attributes:
         path: Where it lies.
         name: What the client calls it, without folders; for messages.
-        size: Its bytes.
+        first_bytes: They tell its format.
     """
 
     path: Path
     name: str
-    size: int
+    first_bytes: bytes
 
 
 @contextlib.contextmanager
@@ -137,7 +139,7 @@ async def receive_image(request: Request, path: Path, *, largest: int, pace: Pac
         raise Problem(400, "The body ends before its last boundary.")
     if form.name is None:
         raise Problem(422, f"The body has no part `{PART}` with an image.")
-    return Upload(path, form.name, form.size)
+    return Upload(path, form.name, form.first_bytes)
 
 
 def _boundary(request: Request) -> bytes:
@@ -183,6 +185,7 @@ class _Form:
     def __init__(self, file: BinaryIO, largest: int) -> None:
         self.name: str | None = None
         self.size = 0
+        self.first_bytes = b""
         self.ended = False
         self.waiting = bytearray()
         self._file = file
@@ -239,6 +242,8 @@ class _Form:
         self.size += end - start
         if self.size > self._largest:
             raise _too_large(self._largest)
+        if len(self.first_bytes) < _FIRST_BYTES:
+            self.first_bytes += data[start : min(end, start + _FIRST_BYTES - len(self.first_bytes))]
         self.waiting += data[start:end]
 
     def _end(self) -> None:
