@@ -1,6 +1,5 @@
 """What a map's layers hold: values, colours, class names and where they came from."""
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -22,7 +21,15 @@ from terrazzo.scene.promise import promise_notes
 from terrazzo.scene.settings import PredictSettings, Values
 from terrazzo.storage import fingerprint
 
-__all__ = ["class_layer", "encoded_classes", "input_fingerprint", "layer_path", "product_layer", "provenance"]
+__all__ = [
+    "class_layer",
+    "encoded_classes",
+    "input_fingerprint",
+    "layer_path",
+    "mapping_notes",
+    "product_layer",
+    "provenance",
+]
 
 WITHOUT_MARK = frozenset(
     {
@@ -31,10 +38,6 @@ WITHOUT_MARK = frozenset(
     }
 )  # fmt: skip
 """Settings that leave no mark in a map's file: where it goes, who computes it, and what lies beside it."""
-
-
-# An answer of the server has notes too: the package's metadata is read once.
-_version = functools.cache(version)
 
 
 def provenance(bundle: Bundle, scene: SceneEntry, settings: PredictSettings, decisions: Decisions) -> dict[str, str]:
@@ -46,15 +49,22 @@ def provenance(bundle: Bundle, scene: SceneEntry, settings: PredictSettings, dec
         settings: How.
         decisions: What was decided for the scene as a whole.
     """
+    return {
+        **mapping_notes(bundle, settings, decisions),
+        "TERRAZZO_SCENE": _last_part(scene.path),
+        "TERRAZZO_INPUT": input_fingerprint(scene.files),
+    }
+
+
+def mapping_notes(bundle: Bundle, settings: PredictSettings, decisions: Decisions) -> dict[str, str]:
+    """Return of the notes of `provenance` those that every scene shares."""
     chosen = settings.model_dump(mode="json", exclude=set(WITHOUT_MARK))
     if settings.area is not None:
         chosen["area"] = settings.area.name
-    versions = {"terrazzo": _version("terrazzo"), "torch": str(torch.__version__), "gdal": rasterio.__gdal_version__}
+    versions = {"terrazzo": version("terrazzo"), "torch": str(torch.__version__), "gdal": rasterio.__gdal_version__}
     return {
         "TIFFTAG_SOFTWARE": f"terrazzo {versions['terrazzo']}",
         "TERRAZZO_BUNDLE": bundle.fingerprint,
-        "TERRAZZO_SCENE": _last_part(scene.path),
-        "TERRAZZO_INPUT": input_fingerprint(scene.files),
         "TERRAZZO_SETTINGS": json.dumps(chosen, sort_keys=True, ensure_ascii=False),
         "TERRAZZO_SETTINGS_SHA256": fingerprint(chosen),
         "TERRAZZO_DECISIONS": json.dumps(decisions.model_dump(mode="json"), sort_keys=True),

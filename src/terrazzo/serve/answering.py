@@ -16,9 +16,9 @@ from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.georeference import scene_georeference
 from terrazzo.scene.inputs.listing import scene_entry
 from terrazzo.scene.layer import NOWHERE, Layer
-from terrazzo.scene.layers import class_layer, product_layer, provenance
+from terrazzo.scene.layers import class_layer, product_layer
 from terrazzo.scene.plan import ScenePlan, plan_scene
-from terrazzo.scene.products import ProductRows, Products, products_of
+from terrazzo.scene.products import ProductRows, Products
 from terrazzo.scene.promise import promise_warnings
 from terrazzo.scene.rows import FileRows
 from terrazzo.scene.settings import PolygonSettings, PredictSettings
@@ -26,7 +26,7 @@ from terrazzo.scene.work import Forward
 from terrazzo.serve.answers import MEDIA_TYPES, Output, PolygonAnswer, RasterAnswer, RowsTaker, SummaryAnswer
 from terrazzo.serve.batching import Ticket
 from terrazzo.serve.images import check_image
-from terrazzo.serve.models import ServedModel
+from terrazzo.serve.models import MapSetup, ServedModel
 from terrazzo.serve.problems import Problem, problem_of
 from terrazzo.storage import hash_file
 
@@ -134,13 +134,8 @@ def _told(error: TerrazzoError, question: Question, folder: Path) -> Problem:
 def _answer(question: Question, passes: Passes, ticket: Ticket, folder: Path) -> Answer:
     model = question.model
     check_image(question.path, most_pixels=question.most_pixels, name=question.name, advice=_JOB)
-    settings = _settings(question)
-    products = products_of(
-        settings,
-        classes=len(model.bundle.classes),
-        ignore=model.bundle.classes.ignore,
-        calibration=model.bundle.calibration,
-    )
+    setup = _setup(question)
+    settings, products = setup.settings, setup.products
     entry = scene_entry(str(question.path), settings, model.bundle)
     with entry.open() as opened:
         plan = plan_scene(model.bundle, opened, settings)
@@ -157,19 +152,18 @@ def _answer(question: Question, passes: Passes, ticket: Ticket, folder: Path) ->
         def through(forward: WindowForward) -> Forward:
             return passes.through(forward, model.sizes, ticket)
 
-        with passes.admitted(ticket), _taker(question, entry, settings, products, told, folder) as taker:
+        with passes.admitted(ticket), _taker(question, entry, setup, told, folder) as taker:
             for rows in model.passing.rows(image, through=through):
                 taker.take(_decided(products, rows))
             content = taker.finish()
     return Answer(content, MEDIA_TYPES[question.output], plan.windows, told)
 
 
-def _settings(question: Question) -> PredictSettings:
+def _setup(question: Question) -> MapSetup:
     """Return how this image becomes a map: as any other, but for the layers that are asked for."""
-    layers: tuple[str, ...] = () if question.layer == "class" else (question.layer,)
     if question.output == "json":
-        layers = ("confidence",)
-    return question.model.settings.model_copy(update={"layers": layers})
+        return question.model.setup(("confidence",))
+    return question.model.setup(() if question.layer == "class" else (question.layer,))
 
 
 def _require_few(plan: ScenePlan, question: Question, settings: PredictSettings) -> None:
@@ -206,13 +200,12 @@ def _decided(products: Products, rows: ScoredRows) -> ProductRows:
 def _taker(
     question: Question,
     entry: SceneEntry,
-    settings: PredictSettings,
-    products: Products,
+    setup: MapSetup,
     warnings: tuple[str, ...],
     folder: Path,
 ) -> Iterator[RowsTaker]:
     """Yield what makes the answer of rows; what it began is given up where something fails."""
-    taker = _made(question, entry, settings, products, warnings, folder)
+    taker = _made(question, entry, setup, warnings, folder)
     whole = False
     try:
         yield taker
@@ -225,8 +218,7 @@ def _taker(
 def _made(
     question: Question,
     entry: SceneEntry,
-    settings: PredictSettings,
-    products: Products,
+    setup: MapSetup,
     warnings: tuple[str, ...],
     folder: Path,
 ) -> RowsTaker:
@@ -240,7 +232,7 @@ def _made(
     picture = question.output == "png"
     # A picture says nothing of its place, so that a map of any image may be one.
     georeference = NOWHERE if picture else scene_georeference(entry)
-    layer = _layer(question, entry, settings, products)
+    layer = _layer(question, setup)
     if picture and layer.channels != 1 and not layer.colours:
         raise Problem(
             422, f"A PNG cannot hold {layer.channels} bands of {question.layer}.", advice="Ask for output=geotiff."
@@ -250,20 +242,19 @@ def _made(
         question.layer,
         layer,
         classes=classes,
-        values=settings.values,
+        values=setup.settings.values,
         grid=grid,
         georeference=georeference,
-        settings=settings,
+        settings=setup.settings,
     )
 
 
-def _layer(question: Question, entry: SceneEntry, settings: PredictSettings, products: Products) -> Layer:
+def _layer(question: Question, setup: MapSetup) -> Layer:
     """Return what the raster's values mean, with how it came about."""
-    bundle = question.model.bundle
-    notes = provenance(bundle, entry, settings, question.model.decisions)
+    classes = question.model.bundle.classes
     # Of an upload its bytes are known and its time means nothing: the same image gives the same file.
-    notes |= {"TERRAZZO_SCENE": question.name, "TERRAZZO_INPUT": hash_file(question.path)}
+    notes = {**setup.notes, "TERRAZZO_SCENE": question.name, "TERRAZZO_INPUT": hash_file(question.path)}
     if question.layer == "class":
-        return class_layer(bundle.classes, settings.values, notes)
-    product = next(one for one in products if one.name == question.layer)
-    return product_layer(product, bundle.classes, notes)
+        return class_layer(classes, setup.settings.values, notes)
+    product = next(one for one in setup.products if one.name == question.layer)
+    return product_layer(product, classes, notes)

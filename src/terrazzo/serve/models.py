@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,16 @@ from terrazzo.phases.model_files import ModelFiles, run_config_of
 from terrazzo.record import Record, nearest
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.image_pass import ImagePass, PassImage
+from terrazzo.scene.layers import mapping_notes
+from terrazzo.scene.products import Products, products_of
 from terrazzo.scene.reader import Unreadable
 from terrazzo.scene.sampled_windows import noise_windows
-from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.settings import LayerName, PredictSettings
 from terrazzo.serve.batching import exact_sizes
 from terrazzo.serve.problems import Problem
 from terrazzo.serve.settings import ServeSettings
 
-__all__ = ["Models", "ServedModel", "SettledModel", "load_models", "load_settled"]
+__all__ = ["MapSetup", "Models", "ServedModel", "SettledModel", "load_models", "load_settled"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +51,21 @@ class SettledModel(Record):
     """What was decided on noise."""
     sizes: tuple[int, ...]
     """Windows that may share a pass."""
+
+
+@dataclass(frozen=True)
+class MapSetup:
+    """How every image becomes a map of the same layers.
+
+    Attributes:
+        settings: The model's, with the layers.
+        products: What is decided for each pixel.
+        notes: What each map's file says of its model.
+    """
+
+    settings: PredictSettings
+    products: Products
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,21 @@ class ServedModel:
     passing: ImagePass
     sizes: frozenset[int]
     lanes: int
+    _setups: dict[tuple[LayerName, ...], MapSetup] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def setup(self, layers: tuple[LayerName, ...]) -> MapSetup:
+        """Return how images become a map of these layers beside the class; the same record each time.
+
+        Raises:
+            ConfigError: A layer needs a calibration that the model lacks.
+        """
+        if layers not in self._setups:
+            settings, bundle = self.settings.model_copy(update={"layers": layers}), self.bundle
+            products = products_of(
+                settings, classes=len(bundle.classes), ignore=bundle.classes.ignore, calibration=bundle.calibration
+            )
+            self._setups[layers] = MapSetup(settings, products, mapping_notes(bundle, settings, self.decisions))
+        return self._setups[layers]
 
     @property
     def decisions(self) -> Decisions:
