@@ -1,10 +1,12 @@
 """Small images in processes of their own: the server's bits, its refusals, and no answer lost where one ends."""
 
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from fastapi.testclient import TestClient
 
 from terrazzo.bundle import Bundle
 from terrazzo.serve.answer_processes import AnswerProcesses, process_count
+from terrazzo.serve.answering import Question
 from terrazzo.serve.application import application
-from terrazzo.serve.batching import Ticket
+from terrazzo.serve.batching import Ticket, WindowQueue
 from terrazzo.serve.models import Models, load_models
+from terrazzo.serve.problems import Problem
+from terrazzo.serve.process_handle import ProcessHandle
 from terrazzo.serve.settings import ServeSettings
 
 Values = Callable[..., np.ndarray]
@@ -145,6 +150,45 @@ def test_a_process_that_is_killed_costs_its_own_request_at_most(
     running = _processes(client)._ready
     assert len(running) == 2
     assert alive[0] not in running
+
+
+def test_a_process_that_died_while_it_was_idle_costs_nothing(
+    client: TestClient, make_values: Values, tiff_of: Encode
+) -> None:
+    for process in list(_processes(client)._ready):
+        process.process.kill()
+        process.process.join()
+    asked = {"image": ("a.tif", tiff_of(make_values(64, 64)))}
+    assert [client.post("/v1/predict", files=asked).status_code for _ in range(4)] == [200] * 4
+    _wait(lambda: _processes(client).running == 2)
+
+
+def test_what_waits_is_given_up_or_left_to_who_asked(models: Models, make_values: Values, tmp_path: Path) -> None:
+    model = models.find(None)
+    question = Question(model, tmp_path / "a.tif", "a.tif", "json", "class", 2**20, 100)
+    with closing(WindowQueue(lanes=1, wait_seconds=0, most_windows=10, observe=lambda _: None)) as queue:
+        processes = AnswerProcesses(models, ServeSettings(machine=MACHINE), queue, observe=lambda _: None)
+        nobody = processes.ask(question, Ticket(windows=0), folder=tmp_path)
+        assert nobody.result(0) is None
+        # One that is busy for ever, so that all wait.
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,), daemon=True)
+        process.start()
+        handle = ProcessHandle(process, ours)
+        processes._alive.append(handle)
+        processes._ready.append(handle)
+        tickets = [Ticket(windows=0) for _ in range(3)]
+        waiting = [processes.ask(question, ticket, folder=tmp_path) for ticket in tickets]
+        processes.give_up(tickets[1])
+        with pytest.raises(Problem, match="stopped"):
+            waiting[1].result(0)
+        assert not waiting[0].done()
+        assert not waiting[2].done()
+        processes.close()
+        theirs.close()
+        assert [waiting[0].result(0), waiting[2].result(0)] == [None, None]
+        assert not process.is_alive()
+        assert processes.ask(question, Ticket(windows=0), folder=tmp_path).result(0) is None
 
 
 def test_where_processes_cannot_begin_the_server_answers_itself(
