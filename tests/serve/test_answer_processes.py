@@ -166,7 +166,7 @@ def test_a_process_that_died_while_it_was_idle_costs_nothing(
 def test_what_waits_is_given_up_or_left_to_who_asked(models: Models, make_values: Values, tmp_path: Path) -> None:
     model = models.find(None)
     question = Question(model, tmp_path / "a.tif", "a.tif", "json", "class", 2**20, 100)
-    with closing(WindowQueue(lanes=1, wait_seconds=0, most_windows=10, observe=lambda _: None)) as queue:
+    with closing(WindowQueue(lanes=1, wait_seconds=0.0, most_windows=10, observe=lambda _: None)) as queue:
         processes = AnswerProcesses(models, ServeSettings(machine=MACHINE), queue, observe=lambda _: None)
         nobody = processes.ask(question, Ticket(windows=0), folder=tmp_path)
         assert nobody.result(0) is None
