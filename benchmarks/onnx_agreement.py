@@ -1,11 +1,15 @@
-"""How near ONNX comes to torch: every recipe's network exported and compared on real patches, at three sizes each.
+"""How near exported files come to torch: every recipe's network compared on real patches, at four sizes each.
 
 Weights are the recipes' own architectures, random at first and then trained for a few updates on the real patches and
 their labels: enough that logits are spread as a network's are, too little for a map. The dinov3 recipe's backbone is a
 random network of its kind, smaller than the recipe's, since its weights may not be fetched here; what is exported is
 the same code.
 
-Run: python benchmarks/onnx_agreement.py [--data /work/shared/data] [--updates 20] [RECIPE ...]
+Run: python benchmarks/onnx_agreement.py [--format onnx] [--precision float32] [--data /work/shared/data]
+         [--updates 20] [RECIPE ...]
+
+Exits 1 beyond a difference of 1e-3 or below the same class in 99.9 % of the pixels; with float16 beyond what such an
+export takes, 0.25 and 99 %. That an export fails is said, and counts.
 """
 
 import argparse
@@ -35,6 +39,7 @@ MODELS = {
     "cityscapes-hardnet": ("hardnet70", {}),
     "deepglobe-trm": ("trm", {"width": 64, "t_min": 2, "t_max": 6, "tau": 0.7, "act": True}),
     "deepglobe-trm (its own net)": ("trm_deepglobe", {}),
+    "deepglobe-trm (by pixel)": ("trm", {"width": 64, "t_min": 2, "t_max": 6, "tau": 0.7, "pixel_act": True}),
     "demo": (
         "smp",
         {
@@ -111,11 +116,19 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*")
     parser.add_argument("--data", type=Path, default=Path("/work/shared/data"))
     parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--format", default="onnx", choices=["onnx", "torch_export"])
     parser.add_argument("--precision", default="float32", choices=["float32", "float16"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     patches, labels = real_patches(arguments.data)
-    print(f"Real patches of Dubai, {arguments.updates} updates; bar: difference <= 1e-3, same class >= 99.9 %")
+    difference, agreement = ExportSettings(precision=arguments.precision).tolerance
+    chosen = ExportSettings(
+        format=arguments.format, precision=arguments.precision, largest_difference=1e9, least_agreement=0
+    )
+    print(
+        f"{arguments.format}, {arguments.precision}: real patches of Dubai, {arguments.updates} updates; bar: "
+        f"difference <= {difference:g}, same class >= {100 * agreement:g} %"
+    )
     print(f"{'recipe':28} {'size':>10} {'by':>13} {'logit':>7} {'difference':>10} {'same class':>11} {'steps':>6}")
     held, rows = True, []
     for recipe, (name, settings) in MODELS.items():
@@ -123,12 +136,17 @@ def main() -> None:
             continue
         begun = time.monotonic()
         bundle = trained(name, settings, patches, labels, arguments.updates)
-        chosen = ExportSettings(precision=arguments.precision, largest_difference=1e9, least_agreement=0)
-        with tempfile.TemporaryDirectory() as folder, Progress("export") as progress:
-            found = export_bundle(bundle, Path(folder) / "model.onnx", chosen, patches[:2], progress=progress)
-            size = found.files[0].stat().st_size
+        file = "model.onnx" if arguments.format == "onnx" else "model.pt2"
+        try:
+            with tempfile.TemporaryDirectory() as folder, Progress("export") as progress:
+                found = export_bundle(bundle, Path(folder) / file, chosen, patches[:2], progress=progress)
+                size = sum(one.stat().st_size for one in found.files)
+        except Exception as error:  # noqa: BLE001 - the others are still to be compared
+            held = False
+            print(f"{recipe:28} FAILED: {type(error).__name__}: {error}", flush=True)
+            continue
         for one in found.compared:
-            held &= one.difference <= 1e-3 and one.agreement >= 0.999
+            held &= one.difference <= difference and one.agreement >= agreement
             steps = "" if one.steps is None else f"{100 * one.steps:.0f} %"
             print(
                 f"{recipe:28} {f'{one.height}x{one.width}':>10} {one.by:>13} {one.largest_logit:7.2f} "
@@ -137,7 +155,9 @@ def main() -> None:
             )
             rows.append({"recipe": recipe, "by": one.by, "difference": one.difference, "agreement": one.agreement})
         print(f"{'':28} {size / 2**20:.1f} MiB, {time.monotonic() - begun:.0f} s", flush=True)
-    print(json.dumps({"held": held, "worst": max(row["difference"] for row in rows), "rows": len(rows)}))
+    worst = max((row["difference"] for row in rows), default=None)
+    least = min((row["agreement"] for row in rows), default=None)
+    print(json.dumps({"held": held, "worst": worst, "least_agreement": least, "rows": len(rows)}))
     raise SystemExit(0 if held else 1)
 
 

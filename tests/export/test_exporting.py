@@ -95,7 +95,7 @@ def test_weights_beside_the_file_are_needed_and_checked(plain: Case, tmp_path: P
 
 
 def test_the_comparison_is_reported(plain: Case, stepping: Case) -> None:
-    assert len({(one.height, one.width) for one in plain.exported.compared}) == 3
+    assert len({(one.height, one.width) for one in plain.exported.compared}) == 4
     assert {one.by for one in plain.exported.compared} == {"ONNX Runtime", "Terrazzo"}
     for one in (*plain.exported.compared, *stepping.exported.compared):
         assert one.difference < 1e-4
@@ -155,9 +155,32 @@ def test_the_metadata_holds_contract_and_description(plain: Case) -> None:
     assert "/src/terrazzo/" not in plain.file.read_bytes().decode("latin-1")
 
 
+@pytest.mark.parametrize("settings", [{"format": "torch_export"}, {"precision": "float16", "opset": 18}])
+def test_a_network_in_steps_that_pads_is_exported_in_every_form(
+    make: Make, write: Write, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    bundle = make("trm", width=4, t_min=1, t_max=3, tau=0.6, act=True, backbone={"name": "stem", "width": 8})
+    made = write(bundle, tmp_path / ("model.pt2" if "format" in settings else "model.onnx"), **settings)
+    sizes = {(one.height, one.width) for one in made.exported.compared}
+    # Whole cells, parts of cells, and less than a cell.
+    assert {(40, 40), (24, 40)} < sizes
+    assert all(one.steps == 1 for one in made.exported.compared)
+
+
+def test_torch_export_takes_an_image_of_any_size(make: Make, write: Write, tmp_path: Path) -> None:
+    settings = {"encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+    bundle = make("smp", architecture="unet", encoder="resnet18", settings=settings)
+    made = write(bundle, tmp_path / "model.pt2", format="torch_export", preprocessing="described")
+    program, network = torch.export.load(made.file).module(), bundle.network()
+    for height, width in ((1, 1), (8, 8), (65, 30), (64, 96)):
+        image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            assert torch.allclose(program(image)[0], network(image).logits, atol=1e-4)
+
+
 def test_torch_export_answers_alike(make: Make, write: Write, tmp_path: Path) -> None:
     made = write(make("probe_convolution"), tmp_path / "model.pt2", format="torch_export", preprocessing="described")
-    assert [one.by for one in made.exported.compared] == ["torch.export"] * 3
+    assert [one.by for one in made.exported.compared] == ["torch.export"] * 4
     assert max(one.difference for one in made.exported.compared) < 1e-5
     image = torch.randn(3, 3, 19, 45)
     with torch.no_grad():

@@ -78,7 +78,7 @@ def export(
 ) -> None:
     """Export a bundle to ONNX or torch.export.
 
-    The file takes images of any height, width and batch. Its answers are compared with the bundle's at three sizes, on
+    The file takes images of any height, width and batch. Its answers are compared with the bundle's at four sizes, on
     the run's own data unless images are named; where they differ, nothing is kept. An ONNX file is taken wherever a
     bundle is: by predict, evaluate and serve.
     """

@@ -81,7 +81,7 @@ def export_bundle(
     *,
     progress: Progress,
 ) -> Exported:
-    """Export a bundle, compare the file's answers with its own at three sizes, and put the file in its place.
+    """Export a bundle, compare the file's answers with its own at four sizes, and put the file in its place.
 
     Args:
         bundle: The network and what it was trained for.

@@ -13,6 +13,7 @@ __all__ = ["Patch", "compared_sizes", "cropped_patches", "synthetic_patches"]
 LARGEST_SIDE = 512
 """Pixels along a side that are compared at most."""
 SMALLEST_SIDE = 33
+SMALLEST = (24, 40)
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Patch:
 
 
 def compared_sizes(bundle: Bundle) -> tuple[tuple[int, int], ...]:
-    """Return three heights and widths: the training's, and two that are no multiples of anything."""
+    """Return four heights and widths: the training's, two that are no multiples of anything, and a small one.
+
+    The small one is a single cell of many a network's coarsest map.
+    """
     side = bundle.patch_size if bundle.resize is None else max(bundle.resize.height, bundle.resize.width)
     side = min(max(side, SMALLEST_SIDE), LARGEST_SIDE)
-    return (side, side), (side // 2 + 21, max(side - 13, SMALLEST_SIDE)), (max(side // 4, 24) + 1, side // 3 + 18)
+    odd = (side // 2 + 21, max(side - 13, SMALLEST_SIDE)), (max(side // 4, 24) + 1, side // 3 + 18)
+    return (side, side), *odd, SMALLEST
 
 
 def cropped_patches(images: list[Patch], height: int, width: int) -> list[Patch]:

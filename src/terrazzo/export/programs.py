@@ -12,8 +12,9 @@ from terrazzo.models.output import Disagreement, Output
 
 __all__ = ["ANY", "EXAMPLE", "Answering", "Axes", "TensorProgram", "exported"]
 
-EXAMPLE = (45, 70)
-"""Height and width of the image that networks are traced with: no multiples of any stride, and not equal."""
+EXAMPLE = (141, 203)
+"""Height and width of the image that networks are traced with: no multiples of any stride, not equal, and with more
+than one cell of the coarsest map along each axis, since a length of 1 is taken for a constant."""
 ANY = torch.export.Dim.DYNAMIC
 """An axis that may have any length."""
 Axes = Mapping[int, object]

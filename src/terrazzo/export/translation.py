@@ -80,11 +80,15 @@ def _quiet() -> Iterator[None]:
 def _halved(model: Any) -> Any:  # noqa: ANN401 - onnx has no types
     """Return a model that computes in float16; operators that lose too much by it stay in float32."""
     from onnxruntime.transformers import float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     with warnings.catch_warnings():
         # Constants below float16's smallest number become that number; the check at the end tells whether it matters.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"onnxruntime\.transformers\.float16")
-        return float16.convert_float_to_float16(model, keep_io_types=True)
+        halved = float16.convert_float_to_float16(model, keep_io_types=True)
+    # The converter puts its casts behind all others; the body of a loop must be in order.
+    OnnxModel.graph_topological_sort(halved.graph, is_deterministic=True)
+    return halved
 
 
 def _clean(model: Any) -> None:  # noqa: ANN401 - onnx has no types

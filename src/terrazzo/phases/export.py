@@ -29,7 +29,7 @@ def export(
     verify_on: Sequence[Path | str] = (),
     listener: Listener = silent,
 ) -> ExportSummary:
-    """Export a bundle; its file appears only after its answers proved to be the bundle's at three sizes.
+    """Export a bundle; its file appears only after its answers proved to be the bundle's at four sizes.
 
     Args:
         model: A bundle, or a run folder, which stands for its best bundle; with its frozen backbone where it leans on
