@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -121,11 +122,10 @@ def test_zsh_completes(line: str, environment: dict[str, str], tmp_path: Path) -
     )
     try:
         setup = 'PATH="$PROGRAMS:$PATH"; autoload -Uz compinit; compinit -u -D; eval "$(terrazzo completion zsh)"'
-        _typed(terminal, f"{setup}; bindkey '^I' complete-word; echo re''ady\n", until="ready\r\n")
-        # The prompt first, so that the shell reads keys by itself.
-        _typed(terminal, "", until="> ")
+        # With the prompt, so that the shell reads keys by itself.
+        _typed(terminal, f"{setup}; bindkey '^I' complete-word; echo re''ady\n", until=r"ready\r\n[^>]*> ")
         wanted = LINES[line].replace(" ", "\\ ")
-        shown = _typed(terminal, f"{line}\t", until=wanted[len(line.split()[-1]) :])
+        shown = _typed(terminal, f"{line}\t", until=re.escape(wanted[len(line.split()[-1]) :]))
         assert wanted in shown.replace("\a", "")
     finally:
         shell.kill()
@@ -135,10 +135,10 @@ def test_zsh_completes(line: str, environment: dict[str, str], tmp_path: Path) -
 
 
 def _typed(terminal: int, keys: str, *, until: str, seconds: float = 60) -> str:
-    """Type keys and return what the terminal shows until a text appears."""
+    """Type keys and return what the terminal shows until a pattern appears."""
     os.write(terminal, keys.encode())
     shown, end = b"", time.monotonic() + seconds
-    while until not in shown.decode(errors="replace") and time.monotonic() < end:
+    while not re.search(until, shown.decode(errors="replace")) and time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:
             shown += os.read(terminal, 65536)
     return shown.decode(errors="replace")
