@@ -124,6 +124,8 @@ async def _awaited(service: Service, question: Question, request: Request, folde
         )
     finally:
         gone.cancel()
+        # Where the server ends in the middle of it; otherwise it is done.
+        made.cancel()
 
 
 async def _gone(request: Request) -> None:
