@@ -86,9 +86,28 @@ def _halved(model: Any) -> Any:  # noqa: ANN401 - onnx has no types
         # Constants below float16's smallest number become that number; the check at the end tells whether it matters.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"onnxruntime\.transformers\.float16")
         halved = float16.convert_float_to_float16(model, keep_io_types=True)
+    _drop_repeated(halved.graph)
     # The converter puts its casts behind all others; the body of a loop must be in order.
     OnnxModel.graph_topological_sort(halved.graph, is_deterministic=True)
     return halved
+
+
+def _drop_repeated(graph: Any) -> None:  # noqa: ANN401 - onnx has no types
+    """Leave of the converter's casts of one tensor, one for each operator that reads it and all of one name, the first.
+
+    Raises:
+        ModelError: Two operators that differ answer one tensor.
+    """
+    made: dict[str, bytes] = {}
+    unique: dict[bytes, Any] = {}
+    for node in graph.node:
+        written = node.SerializeToString(deterministic=True)
+        if any(made.setdefault(output, written) != written for output in node.output if output):
+            raise ModelError(f"The network has no form in half precision: two operators answer {node.output[0]}.")
+        unique.setdefault(written, node)
+    nodes = list(unique.values())
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _clean(model: Any) -> None:  # noqa: ANN401 - onnx has no types
