@@ -166,9 +166,23 @@ def test_a_stop_finishes_what_is_under_way(tiny: Tiny) -> None:
 
 
 def test_an_interrupt_stops_and_the_same_command_goes_on(
-    tiny: Tiny, expected: bytes, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, expected: bytes, monkeypatch: pytest.MonkeyPatch, make_plugin: Plugin
 ) -> None:
     """As Ctrl-C in a terminal does, the signal reaches the workers too."""
+    # So that they are not done before the signal is heard.
+    slow = """
+        import time
+        from terrazzo.scene.rows import FileRows
+
+        rows = FileRows.rows
+
+        def slow(self, *arguments):
+            time.sleep(0.3)
+            yield from rows(self, *arguments)
+
+        FileRows.rows = slow
+    """
+    job = with_plugin(tiny, make_plugin("slow", slow))
     journal = tiny.journal()
     append, signals = journal.append, [signal.SIGINT]
 
@@ -185,7 +199,7 @@ def test_an_interrupt_stops_and_the_same_command_goes_on(
     def finish() -> None:
         finish_strips(
             LocalWorkforce(2),
-            tiny.job,
+            job,
             journal,
             tiny.plan.strips,
             advance=lambda _windows: None,
