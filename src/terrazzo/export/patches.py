@@ -14,6 +14,7 @@ LARGEST_SIDE = 512
 """Pixels along a side that are compared at most."""
 SMALLEST_SIDE = 33
 SMALLEST = (24, 40)
+"""Height and width of the smallest image that is compared."""
 
 
 @dataclass(frozen=True)
