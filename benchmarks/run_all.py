@@ -25,6 +25,7 @@ QUICK = (
     "risk_simulation.py",
     "viewer_first_tile.py",
     "onnx_agreement.py",
+    "onnx_agreement.py --format torch_export",
     "serve_throughput.py",
     "serve_hostile.py",
     "sweep_kill.py",
@@ -58,7 +59,9 @@ def main() -> int:
     for name in QUICK if parser.parse_args().quick else (*QUICK, *LONG):
         print(f"--- {name}", flush=True)
         begun = time.perf_counter()
-        status = subprocess.run([sys.executable, str(Path(__file__).parent / name)], check=False).returncode
+        script, *arguments = name.split()
+        command = [sys.executable, str(Path(__file__).parent / script), *arguments]
+        status = subprocess.run(command, check=False).returncode
         print(f"    {time.perf_counter() - begun:.0f} s, status {status}", flush=True)
         failed += [name] if status else []
     if failed:
