@@ -10,10 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
-
-from terrazzo.geo.quiet import without_warnings
 
 __all__ = ["close_dataset", "found_whole", "keep_open", "open_dataset", "opened_header"]
 
@@ -81,7 +78,7 @@ def close_dataset(path: str, dataset: DatasetReader) -> None:
 
 @contextlib.contextmanager
 def opened_header(path: str, *, driver: str | None = None) -> Iterator[DatasetReader]:
-    """Yield a file to whoever asks only what it says of itself, which need not be where it lies.
+    """Yield a file to whoever asks only what it says of itself.
 
     Args:
         path: What GDAL opens.
@@ -90,8 +87,7 @@ def opened_header(path: str, *, driver: str | None = None) -> Iterator[DatasetRe
     Raises:
         RasterioError: It cannot be opened.
     """
-    with without_warnings(NotGeoreferencedWarning):
-        dataset, _ = open_dataset(path, driver=driver)
+    dataset, _ = open_dataset(path, driver=driver)
     try:
         yield dataset
     finally:

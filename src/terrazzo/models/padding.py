@@ -66,7 +66,4 @@ def crop(
     logits: Shaped[torch.Tensor, "batch class _y _x"], *, height: int, width: int
 ) -> Shaped[torch.Tensor, "batch class y x"]:
     """Return the upper left part, which is what `pad` kept."""
-    if torch.compiler.is_exporting():
-        # A slice would be traced with the remark that it is no whole image, and programs would refuse images that are.
-        return functional.pad(logits, (0, width - logits.shape[-1], 0, height - logits.shape[-2]))
     return logits[..., :height, :width]

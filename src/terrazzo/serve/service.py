@@ -29,7 +29,7 @@ class Service:
         jobs: Large scenes.
         library: Scenes that the viewer shows.
         metrics: Figures.
-        threads: Where direct answers are waited for.
+        threads: Where this process makes direct answers itself.
         closing: Set once the server is asked to stop.
     """
 
