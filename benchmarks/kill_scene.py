@@ -3,7 +3,7 @@
 Usage: python benchmarks/kill_scene.py [--kills 100] [--seed 0] [--workers 1 2] [--fresh]
 
 Maps a scene of 13 strips once with one worker and undisturbed. Then again and again while killing it with SIGKILL
-inside the journal's append, the writing of strips, renames, the conversion to a cloud-optimised GeoTIFF, and at random
+inside the journal's append, the writing of strips, their joining, renames, the conversion to a cloud-optimised GeoTIFF, and at random
 times; with several workers also one of them alone, which the others outlive. It is started again until the map is
 there, each time with the next number of workers (`ray` for two on a Ray cluster of this machine), and every raster is
 compared byte for byte. Exits 1 if a byte differs, or if of 40 kills or more fewer than three were of a kind.
@@ -66,6 +66,7 @@ class Place:
 
 
 JOURNAL, STRIP = "terrazzo.scene.journal", "terrazzo.scene.strip_file:StripWriter"
+JOIN, GEOTIFF = "terrazzo.scene.assemble", "terrazzo.scene.geotiff:GeoTiffWriter"
 COG = "terrazzo.scene.cog:CogWriter"
 PLACES = {
     "half a line": Place("journal append", JOURNAL, "_write_all", "half", STRIPS - 1),
@@ -74,16 +75,18 @@ PLACES = {
     "half a GeoTIFF": Place("COG conversion", COG, "_join", "half", 2),
     "half a block, a worker alone": Place("strip write", STRIP, "block", "half", 30, alone=True),
     "before a line": Place("journal append", f"{JOURNAL}:Journal", "append", "before", STRIPS - 1),
+    "before a strip is joined": Place("join", JOIN, "join_strips", "before", STRIPS - 1),
     "before a strip is on the disk": Place("strip write", STRIP, "finish", "before", 5),
     "after the map's name": Place("rename", "pathlib:Path", "replace", "after", 4),
     "before the GeoTIFF": Place("COG conversion", COG, "_join", "before", 2),
     "a strip on the disk, without a line": Place("strip write", STRIP, "finish", "after", 5),
+    "after rows went to the map": Place("join", GEOTIFF, "write", "after", 20),
     "after a line": Place("journal append", f"{JOURNAL}:Journal", "append", "after", STRIPS - 1),
     "any time": Place("any time"),
     "a strip on the disk, a worker alone": Place("strip write", STRIP, "finish", "after", 5, alone=True),
     "GeoTIFF written, not checked": Place("COG conversion", COG, "_join", "after", 2),
 }
-KINDS = ("journal append", "strip write", "rename", "COG conversion")
+KINDS = ("journal append", "strip write", "join", "rename", "COG conversion")
 
 
 def arm(place: str, call: int, mark: Path) -> None:

@@ -46,7 +46,7 @@ def wanted() -> Products:
 def test_strips_and_seams_come_from_top_to_bottom(wanted: Products, tmp_path: Path) -> None:
     assert [strip.decided for strip in STRIPS] == [slice(0, 28), slice(30, 58)]
     records = {strip.number: write(tmp_path, strip, wanted) for strip in STRIPS}
-    parts = list(finished_rows(STRIPS, records, tmp_path, wanted))
+    parts = list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted))
     assert [part.y for part in parts] == [0, 14, 28, 30, 44]
     found = np.concatenate([part.products["class"] for part in parts], axis=1)[0]
     assert found[:, 0].tolist() == [0] * 28 + [0] * 2 + [1] * 28
@@ -63,7 +63,7 @@ def test_a_seam_is_the_sum_of_both_shares(wanted: Products, tmp_path: Path) -> N
         1: write(tmp_path, STRIPS[1], wanted, above=above, valid=valid),
     }
     seams: list[Seam] = []
-    parts = list(finished_rows(STRIPS, records, tmp_path, wanted, seams=seams))
+    parts = list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted, seams=seams))
     (seam,) = [part for part in parts if part.y == 28]
     total = below + above
     np.testing.assert_array_equal(seam.products["class"][0], np.where(valid, total.argmax(0), 255))
@@ -79,7 +79,7 @@ def test_what_one_side_could_not_read_is_missing_from_the_seam(wanted: Products,
     masks[0][0, 3], masks[1][1, 5] = False, False
     records = {number: write(tmp_path, STRIPS[number], wanted, valid=masks[number]) for number in range(2)}
     seams: list[Seam] = []
-    parts = list(finished_rows(STRIPS, records, tmp_path, wanted, seams=seams))
+    parts = list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted, seams=seams))
     (seam,) = [part for part in parts if part.y == 28]
     for values in seam.products.values():
         np.testing.assert_array_equal(values[0] == 255, ~(masks[0] & masks[1]))
@@ -99,7 +99,7 @@ def test_seams_are_told_apart_by_the_columns_of_windows(wanted: Products, tmp_pa
     columns = Axis(WIDTH, 5, 4)
     assert columns.used(1).start == 4
     seams: list[Seam] = []
-    list(finished_rows(STRIPS, records, tmp_path, wanted, seams=seams, columns=columns))
+    list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted, seams=seams, columns=columns))
     assert seams == [Seam(2, 0, differing=0, compared=7), Seam(2, 1, differing=2, compared=10)]
 
 
@@ -110,7 +110,7 @@ def test_a_deep_seam_is_decided_in_parts_but_counted_once(wanted: Products, tmp_
     below, above = (generator.random((2, 64, WIDTH), dtype=np.float32) / 2 for _ in range(2))
     records = {0: write(tmp_path, strips[0], wanted, below=below), 1: write(tmp_path, strips[1], wanted, above=above)}
     seams: list[Seam] = []
-    parts = list(finished_rows(strips, records, tmp_path, wanted, seams=seams))
+    parts = list(finished_rows(strips, records.__getitem__, tmp_path, wanted, seams=seams))
     deep = [part for part in parts if 64 <= part.y < 128]
     assert len(deep) > 1
     found = np.concatenate([part.products["class"] for part in deep], axis=1)[0]
@@ -122,7 +122,7 @@ def test_without_overlap_there_are_no_seams(wanted: Products, tmp_path: Path) ->
     strips = strips_of(Axis(64, 16, 16), pixels=32)
     records = {strip.number: write(tmp_path, strip, wanted) for strip in strips}
     seams: list[Seam] = []
-    parts = list(finished_rows(strips, records, tmp_path, wanted, seams=seams))
+    parts = list(finished_rows(strips, records.__getitem__, tmp_path, wanted, seams=seams))
     assert [part.y for part in parts] == [0, 16, 32, 48]
     assert seams == []
 
@@ -150,18 +150,18 @@ class TestDamage:
         content[block.offset + 3] ^= 1
         path.write_bytes(content)
         with pytest.raises(StorageError, match=r"\.strip does not hold what was written"):
-            list(finished_rows(STRIPS, records, tmp_path, wanted))
+            list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted))
 
     def test_a_short_file(self, wanted: Products, records: dict[int, StripRecord], tmp_path: Path) -> None:
         path = tmp_path / records[1].file
         path.write_bytes(path.read_bytes()[:-4])
         with pytest.raises(StorageError, match="does not hold what was written"):
-            list(finished_rows(STRIPS, records, tmp_path, wanted))
+            list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted))
 
     def test_a_missing_file(self, wanted: Products, records: dict[int, StripRecord], tmp_path: Path) -> None:
         (tmp_path / records[0].file).unlink()
         with pytest.raises(StorageError, match="cannot be read: No such file"):
-            list(finished_rows(STRIPS, records, tmp_path, wanted))
+            list(finished_rows(STRIPS, records.__getitem__, tmp_path, wanted))
 
 
 class TestOrder:
@@ -179,6 +179,6 @@ class TestOrder:
             return plain(folder, record, block)
 
         monkeypatch.setattr(assemble, "read_block", note)
-        rows = finished_rows(STRIPS, records, tmp_path, wanted)
+        rows = finished_rows(STRIPS, records.__getitem__, tmp_path, wanted)
         next(rows)
         assert read == [records[0].file] * 2

@@ -79,7 +79,9 @@ def measure(make_plan: Plan, make_source: Source, tmp_path: Path) -> Callable[..
         )
         seams: list[Seam] = []
         meter = QualityMeter(plan, classes=3, ignore=255)
-        for rows in finished_rows(plan.strips, records, tmp_path, products, seams=seams, columns=plan.columns):
+        for rows in finished_rows(
+            plan.strips, records.__getitem__, tmp_path, products, seams=seams, columns=plan.columns
+        ):
             meter.add(rows)
         return measure_quality(plan, records, seams, meter, CLASSES)
 

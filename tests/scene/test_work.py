@@ -98,7 +98,7 @@ def compute(
 
 
 def joined(plan: ScenePlan, records: dict[int, StripRecord], wanted: Products, folder: Path) -> dict[str, np.ndarray]:
-    parts = list(finished_rows(plan.strips, records, folder, wanted))
+    parts = list(finished_rows(plan.strips, records.__getitem__, folder, wanted))
     heights = [part.products["class"].shape[1] for part in parts]
     assert [part.y for part in parts] == np.cumsum([0, *heights])[:-1].tolist()
     return {name: np.concatenate([part.products[name] for part in parts], axis=1) for name in parts[0].products}

@@ -1,6 +1,6 @@
 """From finished strips to the rows of the map: seams are summed and decided here, once both sides are there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Seam:
 
 def finished_rows(
     strips: tuple[Strip, ...],
-    records: Mapping[int, StripRecord],
+    record_of: Callable[[int], StripRecord],
     folder: Path,
     products: Products,
     *,
@@ -62,7 +62,7 @@ def finished_rows(
 
     Args:
         strips: All strips of the scene.
-        records: The record of every strip.
+        record_of: Returns a strip's record by its number; asked from top to bottom, and may wait until it is there.
         folder: Where their files lie.
         products: What is decided.
         seams: Takes how the two sides of each strip's upper border agree.
@@ -71,16 +71,11 @@ def finished_rows(
     Raises:
         StorageError: A file is missing or does not hold what was written to it.
     """
+    before: StripRecord | None = None
     for strip in strips:
-        yield from join_strips(
-            strip,
-            records.get(strip.number - 1),
-            records[strip.number],
-            folder,
-            products,
-            seams=seams,
-            columns=columns,
-        )
+        record = record_of(strip.number)
+        yield from join_strips(strip, before, record, folder, products, seams=seams, columns=columns)
+        before = record
 
 
 def join_strips(

@@ -219,12 +219,12 @@ def require_fitting(budget: Budget, settings: PredictSettings) -> None:
 
 
 def _host_bytes(work: Work, places: tuple[Place, ...], held: int) -> int:
-    """Return the memory of all processes at the most: workers compute, and then one process joins what they made."""
+    """Return the memory of all processes at the most: several workers compute beside the one that joins."""
     memories = [work.memory(place) for place in places]
     if len(places) == 1:
         return held + memories[0].peak
-    computing = sum(held + memory.computing for memory in memories)
-    return held + max(computing, memories[0].assembling)
+    joining = held + memories[0].cache + memories[0].joining
+    return joining + sum(held + memory.computing for memory in memories)
 
 
 def _expected_seconds(work: Work, places: tuple[Place, ...]) -> float | None:

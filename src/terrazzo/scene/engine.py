@@ -4,25 +4,27 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ConfigError
+from terrazzo.errors import ConfigError, OutOfMemoryError
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Listener, Progress, silent
-from terrazzo.scene.assemble import Seam, finished_rows
+from terrazzo.scene.assemble import FinishedRows, Seam
 from terrazzo.scene.contract import resolution_warning
 from terrazzo.scene.drift import check_drift
 from terrazzo.scene.inputs.entry import SceneEntry
 from terrazzo.scene.inputs.georeference import scene_georeference
 from terrazzo.scene.inputs.listing import scene_entry
+from terrazzo.scene.joining import Joining
 from terrazzo.scene.journal import Journal, journal_folder
 from terrazzo.scene.layers import provenance
 from terrazzo.scene.mapped import Mapped
 from terrazzo.scene.mapping import Clock, SceneMapping
-from terrazzo.scene.outputs import beside_of, goals_of, open_outputs, write_item
+from terrazzo.scene.outputs import Goal, beside_of, goals_of, open_outputs, write_item
 from terrazzo.scene.plan import ScenePlan, plan_scene
 from terrazzo.scene.products import Products, products_of
 from terrazzo.scene.promise import promise_warnings
@@ -30,7 +32,7 @@ from terrazzo.scene.quality import measure_quality
 from terrazzo.scene.quality_meter import QualityMeter
 from terrazzo.scene.receipt import Receipt, receipt_path
 from terrazzo.scene.settings import PredictSettings
-from terrazzo.scene.writer import require_can_hold
+from terrazzo.scene.writer import Georeference, require_can_hold
 from terrazzo.storage import locked, require_space
 
 __all__ = ["map_scene"]
@@ -104,32 +106,73 @@ def map_scene(
             warnings += filter(None, (drift.warning,))
         for warning in warnings:
             progress.note(warning)
-        resumed = job.run()
-        notes = provenance(bundle, entry, settings, job.header.decisions)
-        goals = goals_of(bundle, products, settings, notes, out)
-        seams: list[Seam] = []
-        meter = QualityMeter(plan, classes=len(bundle.classes), ignore=bundle.classes.ignore)
-        # What says that the map is finished goes before the map does.
-        receipt_path(out).unlink(missing_ok=True)
-        with (
-            clock.stage("write"),
-            rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes),
-            open_outputs(goals, plan.grid, georeference, settings, classes=bundle.classes) as take,
-        ):
-            for rows in finished_rows(
-                plan.strips, journal.records, folder, products, seams=seams, columns=plan.columns
-            ):
-                take(rows)
-                meter.add(rows)
+        made = _made(job, georeference)
+        goals, notes, meter = made.goals, made.notes, made.meter
         layers = {name: goal for name, (goal, _) in goals.items() if name != "class"} | beside_of(out, settings)
         if settings.stac and (item := write_item(goals, entry, georeference, settings, notes=notes, tags=tags)):
             layers["stac"] = item
-        quality = measure_quality(plan, journal.records, seams, meter, bundle.classes, drift=drift)
-        summary = job.summary(layers, meter, resumed, warnings)
+        quality = measure_quality(plan, journal.records, made.seams, meter, bundle.classes, drift=drift)
+        summary = job.summary(layers, meter, made.resumed, warnings)
         Receipt.of(summary, quality, header=job.header, settings=settings, notes=notes, records=journal.records).write(
             out
         )
     return Mapped(summary, quality, notes)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A map whose files are complete.
+
+    Attributes:
+        goals: Its files by product.
+        notes: Its provenance.
+        meter: What was learned of it on the way.
+        seams: How strips agree where they meet.
+        resumed: Strips that an earlier start had finished.
+    """
+
+    goals: dict[str, Goal]
+    notes: dict[str, str]
+    meter: QualityMeter
+    seams: list[Seam]
+    resumed: frozenset[int]
+
+
+def _made(job: SceneMapping, georeference: Georeference) -> _Made:
+    """Compute every strip and join them; once more with a smaller batch where memory was exhausted."""
+    resumed = job.begin()
+    while True:
+        try:
+            return _tried(job, georeference, resumed)
+        except OutOfMemoryError as error:
+            job.begin_smaller(error)
+            resumed = frozenset()
+
+
+def _tried(job: SceneMapping, georeference: Georeference, resumed: frozenset[int]) -> _Made:
+    """Compute strips as they were decided, and join each as soon as those above it are there."""
+    bundle, plan, settings = job.bundle, job.plan, job.settings
+    notes = provenance(bundle, job.entry, settings, job.header.decisions)
+    goals = goals_of(bundle, job.products, settings, notes, job.out)
+    meter = QualityMeter(plan, classes=len(bundle.classes), ignore=bundle.classes.ignore)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes))
+        write = stack.enter_context(open_outputs(goals, plan.grid, georeference, settings, classes=bundle.classes))
+
+        def take(rows: FinishedRows) -> None:
+            write(rows)
+            meter.add(rows)
+
+        joining = stack.enter_context(Joining(plan, job.journal, job.products, take))
+        with job.clock.stage("compute"):
+            job.compute(joining.look)
+        with job.clock.stage("write"):
+            joining.finish()
+            # What says that the map is finished goes before the map does.
+            receipt_path(job.out).unlink(missing_ok=True)
+            # The files become whole and appear.
+            stack.close()
+    return _Made(goals, notes, meter, joining.seams, resumed)
 
 
 def _require_room(plan: ScenePlan, products: Products, out: Path, entry: SceneEntry) -> None:

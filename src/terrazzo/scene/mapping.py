@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -151,21 +151,60 @@ class SceneMapping:
             warnings=tuple(warnings),
         )
 
-    def run(self) -> frozenset[int]:
-        """Finish every strip; return those that an earlier start had finished."""
-        request = self.request
-        resumed = self._resumed(request) if self.journal.goes_on(request) else frozenset()
-        if not self.journal.goes_on(request):
-            self._begin(request)
-        while True:
-            try:
-                with self.clock.stage("compute"):
-                    self._compute()
-            except OutOfMemoryError as error:
-                self._begin_smaller(request, error)
-                resumed = frozenset()
-            else:
-                return resumed
+    def begin(self) -> frozenset[int]:
+        """Take up what an earlier start has begun, or decide and begin; return the strips that it had finished."""
+        if self.journal.goes_on(self.request):
+            return self._resumed(self.request)
+        self._begin(self.request)
+        return frozenset()
+
+    def begin_smaller(self, error: OutOfMemoryError) -> None:
+        """Begin again with half the batch: its bits are others, so all strips are computed anew.
+
+        Args:
+            error: Raised again where the batch is a single window.
+        """
+        smaller = halved(self.header.decisions)
+        if smaller is None:
+            raise error
+        self.progress.note(f"{error} The batch is halved to {smaller.batch_size}; all strips are computed anew.")
+        self._decided = None
+        self.journal.begin(Header(request=self.request, decisions=smaller))
+
+    def compute(self, finished: Callable[[], None]) -> None:
+        """Have every missing strip computed.
+
+        Args:
+            finished: Called whenever the journal has learned of another strip.
+        """
+        job = SceneJob(
+            bundle=self.journal.folder / BUNDLE_FILE,
+            backbone=self.bundle.backbone_path,
+            plugins=loaded_plugins(),
+            scene=self.entry,
+            settings=self.settings,
+            machine=self.machine,
+            header=self.header,
+            folder=self.journal.folder,
+        )
+        with choose_workforce(
+            job,
+            self.bundle,
+            plan=self.plan,
+            products=self.products,
+            forward=None if self._decided is None else self._decided.forward,
+            rows=lambda: self._rows(self.header.decisions),
+        ) as workforce:
+            finish_strips(
+                workforce,
+                job,
+                self.journal,
+                self.plan.strips,
+                advance=self.progress.advance,
+                finished=finished,
+                note=self.progress.note,
+                stop=self.stop,
+            )
 
     def _begin(self, request: Request) -> None:
         """Probe, decide and begin a journal."""
@@ -182,15 +221,6 @@ class SceneMapping:
         self.lanes = decided.report.lanes
         self._decided = decided
         self.journal.begin(Header(request=request, decisions=decided.decisions))
-
-    def _begin_smaller(self, request: Request, error: OutOfMemoryError) -> None:
-        """Begin again with half the batch: its bits are others, so all strips are computed anew."""
-        smaller = halved(self.header.decisions)
-        if smaller is None:
-            raise error
-        self.progress.note(f"{error} The batch is halved to {smaller.batch_size}; all strips are computed anew.")
-        self._decided = None
-        self.journal.begin(Header(request=request, decisions=smaller))
 
     def _resumed(self, request: Request) -> frozenset[int]:
         """Check what an earlier start has finished, and keep what holds."""
@@ -219,33 +249,3 @@ class SceneMapping:
             retries=self.settings.retries,
             max_errors=self.settings.max_errors,
         )
-
-    def _compute(self) -> None:
-        """Have every missing strip computed."""
-        job = SceneJob(
-            bundle=self.journal.folder / BUNDLE_FILE,
-            backbone=self.bundle.backbone_path,
-            plugins=loaded_plugins(),
-            scene=self.entry,
-            settings=self.settings,
-            machine=self.machine,
-            header=self.header,
-            folder=self.journal.folder,
-        )
-        with choose_workforce(
-            job,
-            self.bundle,
-            plan=self.plan,
-            products=self.products,
-            forward=None if self._decided is None else self._decided.forward,
-            rows=lambda: self._rows(self.header.decisions),
-        ) as workforce:
-            finish_strips(
-                workforce,
-                job,
-                self.journal,
-                self.plan.strips,
-                advance=self.progress.advance,
-                note=self.progress.note,
-                stop=self.stop,
-            )

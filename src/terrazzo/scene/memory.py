@@ -37,7 +37,7 @@ class Memory:
         blending: Scores that wait for a neighbour, and a strip's edges on their way to the disk.
         products: Rows of the map that fill or are being written.
         cache: Decoded blocks that GDAL keeps.
-        assembling: What joining the strips and writing the map takes, after computing.
+        joining: What joining finished strips and writing the map takes, while others are computed.
     """
 
     held: int
@@ -47,18 +47,18 @@ class Memory:
     blending: int
     products: int
     cache: int
-    assembling: int
+    joining: int
 
     @property
     def computing(self) -> int:
-        """All of it while windows are computed."""
+        """All that computing strips takes."""
         scene = self.held + self.decoding + self.cache
         return scene + self.waiting + self.network + self.blending + self.products
 
     @property
     def peak(self) -> int:
-        """The most at any time: joining begins when computing has ended."""
-        return max(self.computing, self.assembling)
+        """The most at any time, in a process that computes strips and joins them."""
+        return self.computing + self.joining
 
 
 def memory_bytes(
@@ -129,13 +129,7 @@ def memory_of(
         blending=blending + 2 * edge,
         products=_ROWS_OF_PRODUCTS * step * width * products.pixel_bytes,
         cache=min(plan.cache_bytes, plan.bytes_read),
-        # Of what groups and passes took the allocator gives nothing back: it is too small for pages of its own.
-        assembling=plan.cache_bytes
-        + step * width * products.pixel_bytes
-        + _writer_bytes(plan, products)
-        + 2 * edge
-        + groups
-        + network,
+        joining=step * width * products.pixel_bytes + _writer_bytes(plan, products) + 2 * edge,
     )
 
 

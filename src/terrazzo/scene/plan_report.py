@@ -74,6 +74,7 @@ def _shares(budget: Budget) -> str:
         "network": memory.network,
         "blending": memory.blending,
         "map rows": memory.products,
+        "files of the map": memory.joining,
     }
     largest = sorted(parts.items(), key=lambda part: -part[1])
     listed = ", ".join(f"{name} {_size(count)}" for name, count in largest if count >= _MIB)

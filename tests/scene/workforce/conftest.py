@@ -50,7 +50,7 @@ class Tiny:
 
     def pixels(self, records: Mapping[int, StripRecord]) -> bytes:
         """Return the bytes of the whole map, every product."""
-        rows = list(finished_rows(self.plan.strips, records, self.job.folder, self.products))
+        rows = list(finished_rows(self.plan.strips, records.__getitem__, self.job.folder, self.products))
         return b"".join(
             np.concatenate([row.products[product.name] for row in rows], axis=1).tobytes() for product in self.products
         )

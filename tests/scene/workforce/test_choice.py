@@ -36,7 +36,13 @@ def chosen(tiny: Tiny, forward: WindowForward | None = None, **settings: object)
 def records_of(tiny: Tiny, workforce: Workforce) -> dict[int, StripRecord]:
     journal = tiny.journal()
     finish_strips(
-        workforce, tiny.job, journal, tiny.plan.strips, advance=lambda _windows: None, note=lambda _line: None
+        workforce,
+        tiny.job,
+        journal,
+        tiny.plan.strips,
+        advance=lambda _windows: None,
+        finished=lambda: None,
+        note=lambda _line: None,
     )
     return dict(journal.records)
 

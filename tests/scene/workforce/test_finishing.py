@@ -65,7 +65,7 @@ def finish(tiny: Tiny, workforce: object, journal: Journal | None = None, **how:
         tiny.job,
         journal,
         tiny.plan.strips,
-        **{"advance": lambda _windows: None, "note": notes.append, **how},
+        **{"advance": lambda _windows: None, "finished": lambda: None, "note": notes.append, **how},
     )
     return journal, notes
 

@@ -203,6 +203,7 @@ def test_an_interrupt_stops_and_the_same_command_goes_on(
             journal,
             tiny.plan.strips,
             advance=lambda _windows: None,
+            finished=lambda: None,
             note=lambda _line: None,
         )
 
@@ -236,6 +237,7 @@ def test_a_full_disk_of_a_worker_is_named(tiny: Tiny, make_plugin: Plugin) -> No
             journal,
             tiny.plan.strips,
             advance=lambda _windows: None,
+            finished=lambda: None,
             note=lambda _line: None,
         )
     assert set(journal.records) <= {0, 1}

@@ -29,6 +29,7 @@ def finish(tiny: Tiny, journal: Journal, workforce: InlineWorkforce | None = Non
         journal,
         tiny.plan.strips,
         advance=lambda _windows: None,
+        finished=lambda: None,
         note=lambda _line: None,
     )
 

@@ -26,6 +26,7 @@ def finish_strips(
     strips: Sequence[Strip],
     *,
     advance: Callable[[int], None],
+    finished: Callable[[], None],
     note: Callable[[str], None],
     stop: threading.Event | None = None,
     wait: Callable[[float], object] = time.sleep,
@@ -40,6 +41,7 @@ def finish_strips(
         journal: Its journal, begun with the job's header; holds nothing but what was checked.
         strips: All strips of the scene.
         advance: Hears how many more windows are done or skipped.
+        finished: Called once the journal holds another strip; an error that it raises ends the work.
         note: Hears a line where there is something to say.
         stop: Once set, no further strip is begun; only signals say so if None.
         wait: Called with seconds, between two tries to write the journal.
@@ -70,6 +72,7 @@ def finish_strips(
             raise _storage_error(error, journal, strips) from error
         if record.figures.unreadable:
             _require_few(journal, job, strips)
+        finished()
 
     missing = [strip for strip in strips if strip.number not in journal.records]
     try:
