@@ -3,10 +3,10 @@
 Usage: python benchmarks/kill_scene.py [--kills 100] [--seed 0] [--workers 1 2] [--fresh]
 
 Maps a scene of 13 strips once with one worker and undisturbed. Then again and again while killing it with SIGKILL
-inside the journal's append, the writing of strips, their joining, renames, the conversion to a cloud-optimised GeoTIFF, and at random
-times; with several workers also one of them alone, which the others outlive. It is started again until the map is
-there, each time with the next number of workers (`ray` for two on a Ray cluster of this machine), and every raster is
-compared byte for byte. Exits 1 if a byte differs, or if of 40 kills or more fewer than three were of a kind.
+inside the journal's append, the writing of strips, their joining, renames, the conversion to a cloud-optimised GeoTIFF,
+and at random times; with several workers also one of them alone, which the others outlive. It is started again until
+the map is there, each time with the next number of workers (`ray` for two on a Ray cluster of this machine), and every
+raster is compared byte for byte. Exits 1 if a byte differs, or if of 40 kills or more fewer than three were of a kind.
 
 Each start is a fork of a process that has imported everything and computed nothing; --fresh starts Python anew instead.
 """
@@ -103,14 +103,14 @@ def arm(place: str, call: int, mark: Path) -> None:
     owner = getattr(owner, kind) if kind else owner
     function, calls = getattr(owner, where.name), itertools.count(1)
 
-    def deadly(*arguments: object) -> object:
+    def deadly(*arguments: object, **named: object) -> object:
         due = next(calls) == call
         # Whose turn it is is settled first: another process must not leave half a block and live on.
         if due and where.moment == "before" and claimed(mark):
             die(alone=where.alone)
         if due and where.moment == "half" and claimed(mark):
             half(function, arguments, lambda: die(alone=where.alone))
-        result: object = function(*arguments)
+        result: object = function(*arguments, **named)
         if due and where.moment == "after" and claimed(mark):
             die(alone=where.alone)
         return result
