@@ -149,7 +149,7 @@ class StepForward(WindowForward):
 
     def _recorded(self, seen: See, keys: list[WindowKey]) -> Iterator[Settled]:
         """Run all steps in the engine's batches and keep each."""
-        network, last, size = self._adaptive(), self._last, self._decisions.batch_size
+        network, last, size = self._adaptive(), self._last, self.decisions.batch_size
         for first in range(0, len(keys), size):
             tiles = tuple(range(first, min(first + size, len(keys))))
             logits, halting = [], []

@@ -86,7 +86,7 @@ class WindowForward:
         trained = bundle.architecture.halting_rule
         self._steps = 1 if trained is None else trained.last
         self._name = bundle.architecture.name
-        self._decisions = decisions
+        self.decisions = decisions
         self._products = products
         self._margin = margin
         self._sights = sights_of(settings, bundle.resize)
@@ -99,12 +99,12 @@ class WindowForward:
     @property
     def group_size(self) -> int:
         """Windows that are to be handed over together."""
-        return self._decisions.group_size
+        return self.decisions.group_size
 
     def resized(self, decisions: Decisions) -> "WindowForward":
         """Return the same network, ready for windows of another size with other batches."""
         other = copy.copy(self)
-        other._decisions = decisions  # noqa: SLF001 - its own
+        other.decisions = decisions
         return other
 
     def __call__(self, group: WindowGroup) -> WindowScores:
@@ -140,7 +140,7 @@ class WindowForward:
             OutOfMemoryError: The device has too little memory for a batch.
         """
         self._settle_threads()
-        size = self._decisions.batch_size
+        size = self.decisions.batch_size
         with memory_errors(self._what()), torch.inference_mode():
             image, valid = uploaded(group.image, self.device), uploaded(group.valid, self.device)
             for sight in self._sights:
@@ -189,7 +189,7 @@ class WindowForward:
         """Return the scores of windows seen in one way, and the sum of the steps that they took."""
         if self.rule is not None:
             return self._refined(sight, image, valid)
-        size = self._decisions.batch_size
+        size = self.decisions.batch_size
         if len(image) <= size:
             return self._answered(sight, image, valid), 0.0
         scores = self._room(image)
@@ -213,8 +213,8 @@ class WindowForward:
     ) -> tuple[Float32[torch.Tensor, "batch band _y _x"], Output]:
         """Return what a network that answers at once saw of one batch, and what it answered, perhaps for more."""
         seen = _bands_innermost(sight.see(image, valid))
-        missing = self._decisions.batch_size - len(seen)
-        if self._decisions.compiled and missing:
+        missing = self.decisions.batch_size - len(seen)
+        if self.decisions.compiled and missing:
             # Compiled for one shape: the last window stands in for those that a strip's last batch lacks.
             seen = _bands_innermost(torch.cat([seen, seen[-1:].expand(missing, -1, -1, -1)]))
         with self._autocast():
@@ -257,7 +257,7 @@ class WindowForward:
         network, rule = self._adaptive(), self.rule
         if rule is None:
             raise ModelError(f"{self._name} does not answer in steps.")
-        size = self._decisions.batch_size
+        size = self.decisions.batch_size
 
         def seen(tiles: slice | list[int]) -> torch.Tensor:
             return _bands_innermost(sight.see(image[tiles], valid[tiles]))
@@ -332,16 +332,16 @@ class WindowForward:
         return torch.empty((len(image), self._products.channels, height, width), device=self.device)
 
     def _autocast(self) -> AbstractContextManager[None]:
-        precision = self._decisions.precision
+        precision = self.decisions.precision
         return torch.autocast(self.device.type, dtype=DTYPES[precision], enabled=precision != "float32")
 
     def _settle_threads(self) -> None:
-        if torch.get_num_threads() != self._decisions.threads:
+        if torch.get_num_threads() != self.decisions.threads:
             # For good, in the calling thread: another number would be other bits.
-            torch.set_num_threads(self._decisions.threads)
+            torch.set_num_threads(self.decisions.threads)
 
     def _what(self) -> str:
-        return f"{self._name} on {self._decisions.batch_size} windows at once"
+        return f"{self._name} on {self.decisions.batch_size} windows at once"
 
 
 def _steps(settled: Settled) -> Int[torch.Tensor, "tile _rows _columns"]:

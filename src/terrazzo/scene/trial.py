@@ -22,6 +22,7 @@ from terrazzo.scene.products import Products
 from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.views import sights_of
+from terrazzo.scene.work import WindowScores
 from terrazzo.storage import fingerprint
 
 __all__ = ["Trial"]
@@ -31,7 +32,8 @@ _BATCHES_OF_STEPS = 4
 # What kernels use inside and the allocator keeps, over the tensors that live at once; measured 1.4 to 2.4.
 _SCRATCH = 2
 _LARGEST_BATCH = 256
-_REPEATS = 2
+# Passes that are timed, the fastest of which counts; of slow networks one tells enough.
+_REPEATS, _TIMED_SECONDS = 3, 0.25
 # Bytes of a pass, by what decides them: a few words for each model and shape that this process has mapped with.
 _COUNTED: dict[str, int] = {}
 # Share of a device's free memory that is taken.
@@ -79,6 +81,8 @@ class Trial:
         self._network = fused_network(bundle, fuse=settings.fuse)
         self._compiled: CompiledNetwork | None = None
         self._exact: Float32[torch.Tensor, "batch class y x"] | None = None
+        # Bytes of a pass by the decisions with which it was run.
+        self._counted: dict[Decisions, int] = {}
 
     @property
     def lanes(self) -> int:
@@ -109,10 +113,9 @@ class Trial:
         known = None if isinstance(self._network, Adaptive) else self._pass_fingerprint()
         if known is None or known not in _COUNTED:
             forward = self._forward(self._sized(1))
-            one = self._group(1)
-            # In a thread of its own, since a pass settles the threads of whoever calls it.
-            with ThreadPoolExecutor(1) as pool:
-                counted = pool.submit(pass_bytes, lambda: forward(one)).result()
+            if forward.decisions not in self._counted:
+                self._scores(forward, windows=1)
+            counted = self._counted[forward.decisions]
         else:
             counted = _COUNTED[known]
         if known is not None:
@@ -153,10 +156,13 @@ class Trial:
                 _wait(forward.device)
                 return time.perf_counter() - begun
 
-            # The first pass sets up what later ones use.
-            seconds()
-            fastest = min(seconds() for _ in range(_REPEATS))
-        return lanes * decisions.group_size / fastest / self._cost()
+            if decisions not in self._counted:
+                # The first pass sets up what later ones use.
+                seconds()
+            times = [seconds()]
+            while len(times) < _REPEATS and sum(times) < _TIMED_SECONDS:
+                times.append(seconds())
+        return lanes * decisions.group_size / min(times) / self._cost()
 
     def compile(self) -> Difference:
         """Compile the network for the decided batch, compare it with float32, and go on with it.
@@ -211,12 +217,30 @@ class Trial:
         valid = self._windows.valid[:, *inside].to(forward.device)
         return compare(self._scores(forward), exact, valid, blend=self._products.blend)
 
-    def _scores(self, forward: WindowForward) -> Float32[torch.Tensor, "batch class y x"]:
-        """Return the scores of the windows' classes; each window by itself, so that lanes share them."""
-        singles = [self._group(1, first=number) for number in range(len(self._windows.windows))]
+    def _scores(
+        self, forward: WindowForward, *, windows: int | None = None
+    ) -> Float32[torch.Tensor, "batch class y x"]:
+        """Return the scores of the windows' classes; the memory of a pass is counted on the way.
+
+        Args:
+            forward: Sees each window by itself, so that lanes share them, and one view of it.
+            windows: How many; all if None.
+        """
+        numbers = range(len(self._windows.windows) if windows is None else windows)
+        groups = [self._group(1, first=number) for number in numbers]
+        first: list[WindowScores] = []
+
+        def count() -> None:
+            self._counted[forward.decisions] = pass_bytes(lambda: first.append(forward(groups[0])))
+
+        # In threads, since a pass settles the threads of whoever calls it.
         with ThreadPoolExecutor(self.lanes) as pool:
-            answers = list(pool.map(forward, singles))
-        return torch.cat([answer.scores[:, : len(self._bundle.classes)] for answer in answers])
+            # A compiled network has no operations to be counted.
+            counted = pool.submit(count) if not forward.decisions.compiled else None
+            others = list(pool.map(forward, groups[1:] if counted else groups))
+            if counted is not None:
+                counted.result()
+        return torch.cat([answer.scores[:, : len(self._bundle.classes)] for answer in (*first, *others)])
 
     def _group(self, size: int, *, first: int = 0) -> WindowGroup:
         """Return so many windows, those at hand again and again."""
