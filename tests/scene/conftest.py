@@ -20,6 +20,7 @@ from terrazzo.models import ARCHITECTURES
 from terrazzo.record import load_plugin
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.reader import Unreadable
+from terrazzo.scene.recorded import Recording
 from terrazzo.scene.strips import strips_of
 from terrazzo.scene.windows import Axis, step_between
 
@@ -173,3 +174,24 @@ def make_plan() -> Callable[..., ScenePlan]:
 def make_source() -> Callable[..., ArraySource]:
     """Make a scene in memory."""
     return ArraySource
+
+
+@pytest.fixture
+def recorder() -> Callable[..., Callable[..., Recording]]:
+    """Make what records passes as a GPU does: reading and writing in one place, where each replay leaves its answer."""
+
+    def make(gain: float = 1.0, calls: list[torch.Size] | None = None) -> Callable[..., Recording]:
+        def record(answer: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> Recording:
+            if calls is not None:
+                calls.append(image.shape)
+            own = image.clone()
+            logits = torch.empty_like(answer(own))
+
+            def replay() -> None:
+                logits.copy_(answer(own) * gain)
+
+            return Recording(own, logits, replay)
+
+        return record
+
+    return make

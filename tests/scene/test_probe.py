@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -194,6 +195,64 @@ def test_on_a_gpu_compiling_has_to_pay(pixels: int, difference: Difference, kept
     assert trial.compiled == kept
     assert note in " ".join(notes)
     assert bool(notes) == bool(note)
+
+
+class RecordedTrial:
+    """A trial on some device, whose recording ends as it is told."""
+
+    def __init__(self, device: str, outcome: bool | ModelError = True, *, compiled: bool = False) -> None:
+        self.decisions = SimpleNamespace(device=device, compiled=compiled, batch_size=4)
+        self.outcome = outcome
+        self.tried = False
+
+    def record(self) -> bool:
+        self.tried = True
+        if isinstance(self.outcome, ModelError):
+            raise self.outcome
+        return self.outcome
+
+
+def recorded(trial: RecordedTrial, asked: bool | str, pixels: int = 2**19) -> list[str]:
+    notes: list[str] = probe_module._recorded.__wrapped__(
+        trial, PredictSettings(cuda_graphs=asked), batch_pixels=pixels
+    )
+    return notes
+
+
+class TestRecording:
+    """CUDA graphs."""
+
+    @pytest.mark.parametrize(
+        ("asked", "device", "compiled", "pixels", "tried"),
+        [
+            ("auto", "cuda", False, 2**20, True),
+            ("auto", "cuda", False, 2**20 + 1, False),
+            ("auto", "cuda", True, 2**20, False),
+            ("auto", "cpu", False, 2**20, False),
+            (True, "cuda", False, 2**30, True),
+            (False, "cuda", False, 2**20, False),
+        ],
+    )
+    def test_small_batches_on_a_gpu_are_recorded(
+        self, asked: bool | str, device: str, compiled: bool, pixels: int, tried: bool
+    ) -> None:
+        trial = RecordedTrial(device, compiled=compiled)
+        assert recorded(trial, asked, pixels) == []
+        assert trial.tried == tried
+
+    def test_other_bits_are_given_up(self) -> None:
+        assert "given up" in recorded(RecordedTrial("cuda", outcome=False), "auto")[0]
+
+    def test_what_cannot_be_recorded_is_told_to_whom_it_was_promised(self) -> None:
+        refusing = RecordedTrial("cuda", ModelError("steps"))
+        assert recorded(refusing, "auto") == []
+        assert recorded(refusing, asked=True) == ["steps"]
+
+    def test_it_cannot_be_asked_for_without_a_gpu(self, decided: Callable[..., Decided]) -> None:
+        with pytest.raises(ConfigError, match=r"cuda_graphs is true, but the device is cpu"):
+            decided(cuda_graphs=True)
+        with pytest.raises(ConfigError, match=r"compiled is not recorded as well"):
+            recorded(RecordedTrial("cuda", compiled=True), asked=True)
 
 
 def test_steps_that_the_network_lacks_are_refused(decided: Callable[..., Decided]) -> None:

@@ -14,6 +14,7 @@ from terrazzo.scene.header import Decisions
 from terrazzo.scene.memory import memory_bytes
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import products_of
+from terrazzo.scene.recorded import RecordedNetwork, Recording
 from terrazzo.scene.sampled_windows import noise_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.trial import Trial
@@ -155,6 +156,26 @@ def test_a_compiled_network_is_compared_kept_and_given_up(
     assert not trial.decisions.compiled
     right = trial.forward()(one).scores
     assert not torch.equal(wrong, right)
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.5])
+def test_a_recorded_network_is_kept_where_its_bits_are_the_networks_own(
+    gain: float,
+    make_trial: Callable[..., Trial],
+    recorder: Callable[..., Callable[..., Recording]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        trial_module, "RecordedNetwork", lambda network: RecordedNetwork(network, record=recorder(gain))
+    )
+    trial = make_trial()
+    trial.settle(2)
+    one = noise_windows(trial._plan, count=2)
+    plain = trial.forward()(one).scores
+    assert trial.record() == (gain == 1)
+    assert trial.decisions.recorded == (gain == 1)
+    assert isinstance(trial.forward()._network, RecordedNetwork) == (gain == 1)
+    assert torch.equal(trial.forward()(one).scores, plain)
 
 
 def test_the_network_comes_ready_with_every_view_and_lane(make_trial: Callable[..., Trial]) -> None:

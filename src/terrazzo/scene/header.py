@@ -34,6 +34,8 @@ class Decisions(Record):
     """Arithmetic of the network."""
     compiled: bool
     """Whether the network is compiled."""
+    recorded: bool = False
+    """Whether its passes are recorded as CUDA graphs."""
     threads: Annotated[int, Field(ge=1)]
     """Threads of arithmetic of one forward pass."""
     batch_size: Annotated[int, Field(ge=1)]

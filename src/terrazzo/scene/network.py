@@ -1,4 +1,4 @@
-"""A bundle's network made ready for mapping: batch norms taken in, reduced weights, layout, device, compilation."""
+"""A bundle's network made ready for mapping: batch norms taken in, reduced weights, layout, device, compilation, recording."""
 
 import threading
 
@@ -15,6 +15,7 @@ from terrazzo.models.onnx_graph import OnnxNetwork
 from terrazzo.models.output import Output, Steps
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.precision import DTYPES, reduce_weights
+from terrazzo.scene.recorded import RecordedNetwork
 
 __all__ = ["CompiledNetwork", "fused_network", "prepared_network"]
 
@@ -45,23 +46,25 @@ def prepared_network(bundle: Bundle, decisions: Decisions, *, fuse: bool, networ
 
     Args:
         bundle: The network and what it was trained for.
-        decisions: Device, precision and compilation.
+        decisions: Device, precision, compilation and recording.
         fuse: Whether batch norms are taken into the convolutions before them.
         network: What `fused_network` returned, to be changed in place, or what this did; made anew if None.
 
     Raises:
-        ModelError: The network cannot be built, or not be compiled though that was decided.
+        ModelError: The network cannot be built, or not be compiled or recorded though that was decided.
         BundleError: The weights do not fit it.
     """
     network = fused_network(bundle, fuse=fuse) if network is None else network
-    if isinstance(network, CompiledNetwork):
+    if isinstance(network, (CompiledNetwork, RecordedNetwork)):
         return network
     # Convolutions are fastest with the bands innermost.
     network = network.to(decisions.device).to(memory_format=torch.channels_last)
     if decisions.precision != "float32":
         dtype, image = DTYPES[decisions.precision], _image(bundle).to(decisions.device)
         reduce_weights(network, dtype, lambda: _answers(network, image, dtype))
-    return CompiledNetwork(network) if decisions.compiled else network
+    if decisions.compiled:
+        return CompiledNetwork(network)
+    return RecordedNetwork(network) if decisions.recorded else network
 
 
 class CompiledNetwork(Network):

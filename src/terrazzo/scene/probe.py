@@ -8,7 +8,7 @@ from terrazzo.bundle import Bundle
 from terrazzo.errors import ConfigError, ModelError
 from terrazzo.machine import MachineSettings, configure
 from terrazzo.record import Record
-from terrazzo.scene.batch_choice import choose_batch
+from terrazzo.scene.batch_choice import PIXELS, choose_batch
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.inputs.opened import OpenScene
@@ -30,6 +30,8 @@ _TIMED_WINDOWS = 32
 # Pixels from which on compiling pays on a GPU: a quarter of the time of a usual network, at 400 million pixels a
 # second, is more than the minute and a half that compiling takes. A rule, because a measured gain would come and go.
 _COMPILED_PIXELS = 150_000_000_000
+# Pixels of a batch up to which recording passes is tried: a quarter of what keeps a GPU busy for one.
+_RECORDED_PIXELS = PIXELS["cuda"] // 4
 
 
 class ProbeReport(Record):
@@ -63,7 +65,7 @@ class ProbeReport(Record):
             decisions: What was decided.
         """
         seen = f"{self.windows} windows of {'the scene' if self.measured else 'noise'}"
-        parts = [decisions.precision + (", compiled" if decisions.compiled else "")]
+        parts = [decisions.precision + ", compiled" * decisions.compiled + ", CUDA graphs" * decisions.recorded]
         if self.agreement is not None and self.largest_difference is not None:
             difference = Difference(self.agreement, self.largest_difference)
             parts.append(f"on {seen} {self.tried_precision} {_words(difference)}")
@@ -162,7 +164,9 @@ def decide_on(
         trial.settle(choose_batch(execution.device, plan.window_shape, fits=trial.fits))
     else:
         trial.settle(settings.batch_size)
-    notes += _compiled(trial, settings, pixels=plan.windows * plan.window_shape[0] * plan.window_shape[1])
+    window_pixels = plan.window_shape[0] * plan.window_shape[1]
+    notes += _compiled(trial, settings, pixels=plan.windows * window_pixels)
+    notes += _recorded(trial, settings, batch_pixels=trial.decisions.batch_size * window_pixels)
     rate = trial.rate(trial.decisions.batch_size) if plan.windows >= _TIMED_WINDOWS else None
     report = ProbeReport(
         windows=len(windows.windows),
@@ -218,6 +222,26 @@ def _compiled(trial: Trial, settings: PredictSettings, *, pixels: int) -> list[s
         trial.give_up_compiling()
         return [f"The compiled network is given up: it {_words(difference)}."]
     return []
+
+
+def _recorded(trial: Trial, settings: PredictSettings, *, batch_pixels: int) -> list[str]:
+    """Record passes where that was asked for or helps; return what a reader should know.
+
+    Raises:
+        ConfigError: It was asked for on another device than a GPU, or of a network that is compiled.
+    """
+    wanted, device, compiled = settings.cuda_graphs, trial.decisions.device, trial.decisions.compiled
+    if wanted is True and (device != "cuda" or compiled):
+        what = "a network that is compiled is not recorded as well" if compiled else f"the device is {device}"
+        raise ConfigError(f"predict.cuda_graphs is true, but {what}; leave it out.")
+    if wanted is False or device != "cuda" or compiled or (wanted == "auto" and batch_pixels > _RECORDED_PIXELS):
+        return []
+    try:
+        same = trial.record()
+    except ModelError as error:
+        # A network of steps never can: nothing is lost that anybody asked for.
+        return [str(error)] if wanted is True else []
+    return [] if same else ["CUDA graphs are given up: they do not answer the network's own bits."]
 
 
 def _too_far(difference: Difference, settings: PredictSettings) -> bool:

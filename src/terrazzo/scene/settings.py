@@ -88,6 +88,9 @@ class PredictSettings(Record):
     """Largest difference of a probability from float32's, or auto falls back to float32."""
     compile: bool | Literal["auto"] = "auto"
     """Whether the network is compiled; auto does so on a GPU where the scene is large enough to win back the time."""
+    cuda_graphs: bool | Literal["auto"] = "auto"
+    """Whether the network's passes are recorded as CUDA graphs: the same bits, sooner where a batch is so small that
+    launching its kernels takes longer than they do; auto does so on a GPU with such batches."""
     fuse: bool = True
     """Whether batch norms are taken into the convolutions before them: the same answers but for rounding, sooner."""
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"

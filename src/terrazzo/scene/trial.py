@@ -20,6 +20,7 @@ from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.precision import Difference, compare
 from terrazzo.scene.products import Products
 from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.recorded import RecordedNetwork
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.views import sights_of
 from terrazzo.scene.work import WindowScores
@@ -79,7 +80,7 @@ class Trial:
         self._products = products
         self._windows = windows
         self._network = fused_network(bundle, fuse=settings.fuse)
-        self._compiled: CompiledNetwork | None = None
+        self._made: CompiledNetwork | RecordedNetwork | None = None
         self._exact: Float32[torch.Tensor, "batch class y x"] | None = None
         # Bytes of a pass by the decisions with which it was run.
         self._counted: dict[Decisions, int] = {}
@@ -174,12 +175,30 @@ class Trial:
         decisions = self.decisions.model_copy(update={"compiled": True})
         compiled = CompiledNetwork(self._network)
         difference = self._difference(self._forward(decisions, network=compiled), exact)
-        self.decisions, self._compiled = decisions, compiled
+        self.decisions, self._made = decisions, compiled
         return difference
 
     def give_up_compiling(self) -> None:
         """Go on with the network as it was."""
-        self.decisions, self._compiled = self.decisions.model_copy(update={"compiled": False}), None
+        self.decisions, self._made = self.decisions.model_copy(update={"compiled": False}), None
+
+    def record(self) -> bool:
+        """Record passes of the decided batch; go on with that, and return true, where it answers the very same bits.
+
+        Raises:
+            ModelError: They cannot be recorded.
+            OutOfMemoryError: A recording has no room.
+        """
+        group = self._group(self.decisions.batch_size)
+        plain = self._forward(self.decisions)(group).scores
+        decisions = self.decisions.model_copy(update={"recorded": True})
+        recorded = RecordedNetwork(self._network)
+        forward = self._forward(decisions, network=recorded)
+        # The second answer is a replay of what the first one recorded.
+        same = all(torch.equal(forward(group).scores, plain) for _ in range(2))
+        if same:
+            self.decisions, self._made = decisions, recorded
+        return same
 
     def forward(self) -> WindowForward:
         """Return the network ready to work, with all that is decided."""
@@ -190,7 +209,7 @@ class Trial:
             self._products,
             margin=self._plan.margin,
             lanes=self.lanes,
-            network=self._compiled or self._network,
+            network=self._made or self._network,
         )
 
     def _forward(self, decisions: Decisions, *, network: Network | None = None) -> WindowForward:
@@ -201,7 +220,7 @@ class Trial:
             decisions,
             self._products,
             margin=self._plan.margin,
-            network=network or self._compiled or self._network,
+            network=network or self._made or self._network,
         )
 
     def _answer_exactly(self) -> Float32[torch.Tensor, "batch class y x"]:

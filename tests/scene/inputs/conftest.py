@@ -15,7 +15,10 @@ from terrazzo.geo.bands import Band, Bands
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[[Path], str]]:
-    """Serve a folder with ranges; while a file called `down` lies in it, no range is answered.
+    """Serve a folder with ranges.
+
+    While a file called `down` lies in it, no range is answered; with one called `private`, only whoever signs as for an
+    object store is.
 
     In a process of its own: GDAL holds Python's lock while it waits for some answers.
     """

@@ -20,6 +20,10 @@ class Handler(SimpleHTTPRequestHandler):
         if (path.parent / "down").exists() and asked is not None:
             self.send_error(503)
             return
+        signed = self.headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256 Credential=")
+        if (path.parent / "private").exists() and not signed:
+            self.send_error(403)
+            return
         if not path.is_file():
             self.send_error(404)
             return

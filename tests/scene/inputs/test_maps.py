@@ -99,6 +99,47 @@ def test_an_address(
     assert b"secret" not in mapped.summary.out.read_bytes()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_map_of_an_object_store(
+    workers: int,
+    make_bundle: Make,
+    machine: MachineSettings,
+    write_raster: Write,
+    noise: Noise,
+    serve: Callable[[Path], str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Buckets of a store that speaks S3: signed by the keys that the environment holds, which nothing repeats."""
+    path = write_raster(
+        "served/bucket/a b.tif", noise(3, 70, 90), tiled=True, blockxsize=16, blockysize=16, compress="deflate"
+    )
+    (path.parent / "private").touch()
+    store = {
+        "AWS_S3_ENDPOINT": serve(tmp_path / "served").removeprefix("http://"),
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_REGION": "nowhere",
+        "AWS_NO_SIGN_REQUEST": "YES",
+    }
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    settings = PredictSettings(**PLAIN, workers=workers)
+    # Another name, since GDAL remembers what a store has refused.
+    (path.parent / "b.tif").write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"/vsis3/bucket/b\.tif"):
+        map_scenes(make_bundle(), ["s3://bucket/b.tif"], tmp_path / "out", settings=settings, machine=machine)
+    monkeypatch.delenv("AWS_NO_SIGN_REQUEST")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never shown")
+    (mapped,) = map_scenes(
+        make_bundle(), ["s3://bucket/a b.tif"], tmp_path / "out", settings=settings, machine=machine
+    )
+    assert mapped.summary.out == tmp_path / "out" / "a b.tif"
+    require_map(mapped.summary.out, noise(3, 70, 90))
+    assert b"never shown" not in mapped.summary.out.read_bytes()
+
+
 def test_addresses_of_one_name_keep_their_folders(
     make_bundle: Make, write_raster: Write, noise: Noise, serve: Callable[[Path], str], tmp_path: Path
 ) -> None:
