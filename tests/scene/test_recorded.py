@@ -47,7 +47,9 @@ def test_an_answer_is_the_callers_own(network: Network, recorder: Recorder) -> N
         assert torch.equal(first, kept)
 
 
-def test_further_shapes_are_answered_without_recordings(network: Network, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_further_shapes_are_answered_without_recordings(
+    network: Network, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recorded_module, "_MOST_RECORDINGS", 2)
     calls: list[torch.Size] = []
     recorded = RecordedNetwork(network, record=recorder(calls=calls))

@@ -14,8 +14,8 @@ def test_every_setting_either_leaves_a_trace_or_is_named() -> None:
     # What decides a pixel's bits; a new setting has to be put on one of both sides.
     assert traced == {
         "mosaic", "area", "bands", "resolution", "window", "overlap", "stride", "margin", "blend", "views", "scales",
-        "calibrated", "tau", "steps", "precision", "least_agreement", "largest_difference", "compile", "cuda_graphs", "fuse",
-        "batch_size", "strip_pixels", "layers", "probability_type",
+        "calibrated", "tau", "steps", "precision", "least_agreement", "largest_difference", "compile", "cuda_graphs",
+        "fuse", "batch_size", "strip_pixels", "layers", "probability_type",
     }  # fmt: skip
 
 

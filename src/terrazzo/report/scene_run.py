@@ -53,7 +53,7 @@ def timing_section(summary: SceneSummary) -> Markup:
     chosen = summary.decisions
     facts = [
         ("all together", f"{duration(summary.seconds)}, {summary.pixels_per_second / 1e6:.3g} million pixels a second"),
-        ("device", f"{chosen.device}, {chosen.precision}{', compiled' if chosen.compiled else ''}{', CUDA graphs' if chosen.recorded else ''}"),
+        ("device", f"{chosen.device}, {chosen.computing}"),
         ("device at work", "nothing was computed" if summary.busy_share is None else percent(summary.busy_share)),
         ("batch", f"{chosen.batch_size} windows"),
         ("windows", f"{quantity(summary.windows)}, of which {quantity(summary.skipped_windows)} without data"),

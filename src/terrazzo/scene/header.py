@@ -45,6 +45,11 @@ class Decisions(Record):
     strip_pixels: Annotated[int, Field(ge=1)]
     """Rows of a strip."""
 
+    @property
+    def computing(self) -> str:
+        """How the network computes, in words: "float16, CUDA graphs"."""
+        return self.precision + ", compiled" * self.compiled + ", CUDA graphs" * self.recorded
+
 
 class Header(Record):
     """The head of a journal."""

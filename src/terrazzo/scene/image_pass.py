@@ -128,7 +128,9 @@ class ImagePass:
             batch = choose_batch(decided.device, shape, fits=lambda _: True)
             group = batch * (decided.group_size // decided.batch_size)
             self._forwards[shape] = self._first.resized(
-                decided.model_copy(update={"batch_size": batch, "group_size": group, "compiled": False, "recorded": False})
+                decided.model_copy(
+                    update={"batch_size": batch, "group_size": group, "compiled": False, "recorded": False}
+                )
             )
         return self._forwards[shape]
 

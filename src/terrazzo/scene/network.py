@@ -1,4 +1,4 @@
-"""A bundle's network made ready for mapping: batch norms taken in, reduced weights, layout, device, compilation, recording."""
+"""A bundle's network made ready for mapping: batch norms taken in, weights reduced, laid out, compiled, recorded."""
 
 import threading
 

@@ -65,7 +65,7 @@ class ProbeReport(Record):
             decisions: What was decided.
         """
         seen = f"{self.windows} windows of {'the scene' if self.measured else 'noise'}"
-        parts = [decisions.precision + ", compiled" * decisions.compiled + ", CUDA graphs" * decisions.recorded]
+        parts = [decisions.computing]
         if self.agreement is not None and self.largest_difference is not None:
             difference = Difference(self.agreement, self.largest_difference)
             parts.append(f"on {seen} {self.tried_precision} {_words(difference)}")

@@ -53,7 +53,7 @@ def record_on_gpu(answer: Callable[[torch.Tensor], torch.Tensor], image: torch.T
         RuntimeError: Something in the pass cannot be recorded.
     """
     own = image.clone()
-    stream = torch.cuda.Stream(image.device)
+    stream = torch.cuda.Stream(image.device)  # type: ignore[no-untyped-call] # as torch has it
     stream.wait_stream(torch.cuda.current_stream(image.device))
     with torch.cuda.stream(stream):
         for _ in range(_WARMING_PASSES):

@@ -132,9 +132,7 @@ def test_a_map_of_an_object_store(
     monkeypatch.delenv("AWS_NO_SIGN_REQUEST")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never shown")
-    (mapped,) = map_scenes(
-        make_bundle(), ["s3://bucket/a b.tif"], tmp_path / "out", settings=settings, machine=machine
-    )
+    (mapped,) = map_scenes(make_bundle(), ["s3://bucket/a b.tif"], tmp_path / "out", settings=settings, machine=machine)
     assert mapped.summary.out == tmp_path / "out" / "a b.tif"
     require_map(mapped.summary.out, noise(3, 70, 90))
     assert b"never shown" not in mapped.summary.out.read_bytes()
