@@ -81,7 +81,7 @@ class RasterFile:
             # A photograph has no georeference; that is said by `grid.crs is None`, not by a warning.
             self._source, fresh = open_dataset(self.path)
         except RasterioError as error:
-            raise DataError(f"{self.path} cannot be read as a raster: {error}.") from error
+            raise DataError(f"{self.path} cannot be read as a raster: {str(error).rstrip('.')}.") from error
         try:
             if fresh:
                 self._check_file(Path(self.path))

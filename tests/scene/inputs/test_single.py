@@ -1,5 +1,6 @@
 """Scenes of one file or address."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,47 @@ def test_what_is_missing_or_no_raster(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("nothing")
     with pytest.raises(DataError, match=r"a\.tif cannot be read"):
         file_entry(str(tmp_path / "a.tif"), whole=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "said"),
+    [
+        (
+            "S2 ä.zip",
+            "S2A_X.SAFE/MTD_MSIL2A.xml",
+            r"holds the product S2A_X\.SAFE packed: unpack it and name that folder",
+        ),
+        (
+            "a.zip",
+            "in/b.tif",
+            r"unpack it and name the folder, or name a raster inside of it, such as /vsizip//.*/in/b\.tif",
+        ),
+        ("a.zip", "readme.txt", r"is a packed archive: unpack it and name the folder\."),
+        ("LC08.tar", "b.tif", r"is a packed archive: unpack it and name the folder\."),
+    ],
+)
+def test_an_archive_is_to_be_unpacked(name: str, held: str, said: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr(held, "something")
+    with pytest.raises(DataError, match=said):
+        file_entry(str(tmp_path / name), whole=True)
+
+
+def test_a_raster_in_an_archive_can_be_named(tmp_path: Path, write_raster: Write, noise: Noise) -> None:
+    path = write_raster("a.tif", noise(3, 30, 20))
+    with zipfile.ZipFile(tmp_path / "ä 1.zip", "w") as archive:
+        archive.write(path, "in/a.tif")
+    with pytest.raises(DataError) as refused:
+        file_entry(str(tmp_path / "ä 1.zip"), whole=True)
+    inside = str(refused.value).partition("such as ")[2].removesuffix(".")
+    with address_entry(inside).open() as opened:
+        np.testing.assert_array_equal(opened.read(opened.grid.whole, opened.bands).values, noise(3, 30, 20))
+
+
+def test_a_torn_archive_is_still_one(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match="is a packed archive"):
+        file_entry(str(tmp_path / "a.zip"), whole=True)
 
 
 def test_a_file_that_only_holds_others(tmp_path: Path, noise: Noise) -> None:

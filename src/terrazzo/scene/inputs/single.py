@@ -13,6 +13,7 @@ from terrazzo.scene.inputs.addresses import as_shown, bare_name, is_remote, remo
 from terrazzo.scene.inputs.damage import truncation
 from terrazzo.scene.inputs.entry import SceneEntry, SceneGrid
 from terrazzo.scene.inputs.naming import SUFFIXES
+from terrazzo.scene.inputs.packed import require_unpacked
 from terrazzo.scene.inputs.part import ScenePart
 
 __all__ = ["address_entry", "file_entry"]
@@ -26,9 +27,10 @@ def file_entry(path: str, *, whole: bool) -> SceneEntry:
         whole: Whether a file that ends before its last block is refused.
 
     Raises:
-        DataError: It is missing, damaged, no raster, or a palette image.
+        DataError: It is missing, damaged, packed, no raster, or a palette image.
     """
     place = Path(path)
+    require_unpacked(place)
     known = place.exists()
     # Workers may run in another folder.
     file = str(place.absolute()) if known else path
@@ -75,7 +77,7 @@ def _require_raster(file: str, path: str) -> None:
         with opened_header(file) as source:
             count, inside = source.count, source.subdatasets
     except RasterioError as error:
-        raise DataError(f"{path} cannot be read as a raster: {error}.") from error
+        raise DataError(f"{path} cannot be read as a raster: {str(error).rstrip('.')}.") from error
     if not count:
         held = f"it holds {len(inside)} others; name one, such as {inside[0]}" if inside else "it holds none"
         raise DataError(f"{path} is no raster by itself: {held}.")
