@@ -1,5 +1,6 @@
 """A job that was stopped goes on where it was, to the same bytes; what changed meanwhile is computed anew."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +9,15 @@ import pytest
 import rasterio
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import LockedError
+from terrazzo.errors import LockedError, OutOfMemoryError
 from terrazzo.machine import MachineSettings
 from terrazzo.progress import Event
 from terrazzo.scene import Mapped, PredictSettings, map_scene
+from terrazzo.scene.forward import WindowForward
+from terrazzo.scene.geotiff import GeoTiffWriter
+from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.receipt import receipt_path
+from terrazzo.scene.work import WindowScores
 from terrazzo.storage import locked
 
 Make = Callable[..., Bundle]
@@ -106,6 +111,42 @@ def test_changed_pixels_are_computed_anew(
     with rasterio.open(out) as file:
         assert (file.read() != 255).all()
     assert np.array_equal(values.shape, (3, 180, 50))
+
+
+def test_exhausted_memory_halves_the_batch_and_leaves_nothing_of_the_first_try(
+    job: Callable[..., Mapped], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strips were joined already: the second try begins its files anew, so that no row stands twice or is another's."""
+    expected, out = tmp_path / "a" / "map.tif", tmp_path / "b" / "map.tif"
+    bare = SETTINGS.model_copy(update={"layers": ()})
+    job(expected, settings=bare.model_copy(update={"batch_size": 2}))
+    answer, take = WindowForward.__call__, GeoTiffWriter.write
+    joined, notes = threading.Event(), list[str]()
+
+    def exhausted(self: WindowForward, group: WindowGroup) -> WindowScores:
+        probed = not threading.current_thread().name.startswith("terrazzo-lane")
+        if self.group_size == 5 and group.windows[0][0] > 5 and not probed:
+            assert joined.wait(10)
+            raise OutOfMemoryError("The device has too little memory.")
+        return answer(self, group)
+
+    def noted(self: GeoTiffWriter, rows: np.ndarray) -> None:
+        take(self, rows)
+        joined.set()
+
+    def hear(event: Event) -> None:
+        notes.append(event.message)
+
+    monkeypatch.setattr(WindowForward, "__call__", exhausted)
+    monkeypatch.setattr(GeoTiffWriter, "write", noted)
+    mapped = job(out, settings=bare.model_copy(update={"batch_size": 5}), listener=hear)
+    assert mapped.summary.decisions.batch_size == 2
+    assert mapped.summary.resumed_strips == 0
+    (said,) = [note for note in notes if "halved" in note]
+    assert "The batch is halved to 2; all strips are computed anew" in said
+    with rasterio.open(out) as found, rasterio.open(expected) as wanted:
+        np.testing.assert_array_equal(found.read(), wanted.read())
+    assert [entry.name for entry in out.parent.iterdir() if entry.name.startswith(".")] == [receipt_path(out).name]
 
 
 def test_two_jobs_on_one_map_refuse_each_other(job: Callable[..., Mapped], tmp_path: Path) -> None:
