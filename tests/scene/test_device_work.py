@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from terrazzo.scene import device_work
-from terrazzo.scene.device_work import DeviceMeter, uploaded
+from terrazzo.scene.device_work import DeviceMeter, HostCopy, uploaded
 
 CPU = torch.device("cpu")
 
@@ -77,3 +77,13 @@ def test_a_gpu_is_not_waited_for(monkeypatch):
     Event.done = 4
     assert meter.take() == 1
     assert meter.take() == 0
+
+
+def test_what_comes_back_is_as_it_was_when_it_was_asked_for():
+    values = torch.arange(6).reshape(2, 3)
+    copy = HostCopy(values[:, 1:])
+    values.zero_()
+    found = copy.numpy()
+    assert found.tolist() == [[1, 2], [4, 5]]
+    found[:] = 7
+    assert values.sum() == 0

@@ -5,16 +5,19 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import DataError, ModelError
 from terrazzo.scene import PredictSettings
 from terrazzo.scene.assemble import finished_rows
 from terrazzo.scene.blend import StripBlender
+from terrazzo.scene.device_work import HostCopy
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products, products_of
 from terrazzo.scene.reader import Unreadable, WindowGroup, read_strips
@@ -526,3 +529,40 @@ def test_a_strip_alone_reads_its_own_rows_alone(make_plan: Plan, make_source: So
         assert set(records) == {number}
         first = plan.rows.starts[plan.strips[number].rows[0]]
         assert min(source.asked) == first
+
+
+class _Waits(TorchDispatchMode):
+    """Counts what would have the host wait for a GPU: a value read back, or a size that depends on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> object:
+        if func.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.equal):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_blending_and_deciding_never_wait_for_the_device(make_plan: Callable[..., ScenePlan]) -> None:
+    plan = make_plan((60, 70), overlap=0.25, strip_pixels=28)
+    wanted = products_of(
+        PredictSettings(layers=("confidence", "entropy", "margin", "probabilities")), classes=3, ignore=255
+    )
+    blender = StripBlender(plan.rows, plan.columns, channels=3, classes=3, device=torch.device("cpu"))
+    size = plan.rows.size, plan.columns.size
+    with torch.inference_mode(), _Waits() as waits:
+        for strip in plan.strips:
+            blender.begin(strip)
+            for row in strip.rows:
+                for column in range(len(plan.columns)):
+                    scores = torch.rand(3, *size).softmax(0)
+                    piece = blender.add(row, column, scores, torch.ones(size, dtype=torch.bool))
+                    if piece is not None:
+                        wanted.decide_unproven(piece.scores)
+            HostCopy(blender.counts)
+    assert blender.fades
+    assert waits.found == []
+    with waits:
+        bool(torch.ones(1).sum())
+    assert len(waits.found) == 1

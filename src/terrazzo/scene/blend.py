@@ -8,7 +8,7 @@ O(width x overlap), whatever the height of the scene and of the window.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from terrazzo.errors import ModelError
 from terrazzo.scene.products import best_class
@@ -67,9 +67,13 @@ class StripBlender:
         channels: Scores a pixel: one a class, and what else is blended after them.
         classes: Leading channels that are scores of classes.
         device: Where the scores lie.
+
+    Attributes:
+        device: As given.
     """
 
     def __init__(self, rows: Axis, columns: Axis, *, channels: int, classes: int, device: torch.device) -> None:
+        self.device = device
         self._rows = rows
         self._columns = columns
         self._classes = classes
@@ -81,14 +85,30 @@ class StripBlender:
         self._strip: Strip | None = None
         self._row = -1
         self._down: tuple[torch.Tensor, torch.Tensor] | None = None
-        self.agreements: list[Agreement] = []
+        self._fades: list[tuple[int, int, str]] = []
+        self._counts: list[torch.Tensor] = []
 
     def begin(self, strip: Strip) -> None:
         """Begin a strip; what the one before it left is forgotten."""
         self._strip, self._row, self._left = strip, -1, None
         self._above.zero_()
         self._below.zero_()
-        self.agreements = []
+        self._fades, self._counts = [], []
+
+    @property
+    def fades(self) -> tuple[tuple[int, int, str], ...]:
+        """Row and column of the later window of each fade of the strip so far, and the side of the earlier one."""
+        return tuple(self._fades)
+
+    @property
+    def counts(self) -> Int64[torch.Tensor, "fade 2"]:
+        """Of each fade the pixels whose classes differ, and those that were compared; on the device."""
+        return torch.stack(self._counts).reshape(-1, 2) if self._counts else torch.zeros((0, 2), dtype=torch.int64)
+
+    @property
+    def agreements(self) -> list[Agreement]:
+        """How far windows agree; waits for the device."""
+        return [Agreement(*fade, *counts) for fade, counts in zip(self.fades, self.counts.tolist(), strict=True)]
 
     def skip(self, row: int, column: int) -> None:
         """Leave out a window of which no pixel counts; nor does then any pixel of its fades."""
@@ -186,7 +206,9 @@ class StripBlender:
         classes = (best_class(scores[: self._classes, looked])[1] for scores in (later, earlier))
         measured = valid[looked]
         differing = torch.ne(*classes) & measured
-        self.agreements.append(Agreement(*where, int(differing.sum()), int(measured.sum())))
+        self._fades.append(where)
+        # Counted on the device, and asked for at the strip's end: nobody waits here.
+        self._counts += differing.sum(), measured.sum()
 
     def _heights(self, row: int) -> tuple[int, int]:
         """Return the rows of pixels over which a row of windows fades in and out."""

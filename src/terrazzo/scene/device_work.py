@@ -1,14 +1,15 @@
-"""Work that a device does on its own: bringing groups to it without waiting, and how long it worked."""
+"""Work that a device does on its own: what goes to it and comes back without waiting, and how long it worked."""
 
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 
+import numpy as np
 import torch
 from jaxtyping import Shaped
 
-__all__ = ["DeviceMeter", "uploaded"]
+__all__ = ["DeviceMeter", "HostCopy", "uploaded"]
 
 
 def uploaded(values: Shaped[torch.Tensor, "..."], device: torch.device) -> Shaped[torch.Tensor, "..."]:
@@ -19,6 +20,31 @@ def uploaded(values: Shaped[torch.Tensor, "..."], device: torch.device) -> Shape
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+class HostCopy:
+    """Values of a device on their way to the host; whoever asks for them waits until they are there.
+
+    Args:
+        values: May be changed or freed after this: the copy has its place in the order of the device's work.
+    """
+
+    def __init__(self, values: Shaped[torch.Tensor, "..."]) -> None:
+        self._arrived: Callable[[], None] | None = None
+        if values.device.type != "cuda":
+            self._host = values.to("cpu", copy=True)
+            return
+        self._host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        self._host.copy_(values, non_blocking=True)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call] # as torch has it
+        event.record(torch.cuda.current_stream(values.device))
+        self._arrived = event.synchronize
+
+    def numpy(self) -> Shaped[np.ndarray, "..."]:
+        """Return the values, which are the caller's own."""
+        if self._arrived is not None:
+            self._arrived()
+        return np.asarray(self._host)
 
 
 class DeviceMeter:

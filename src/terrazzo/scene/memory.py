@@ -16,8 +16,8 @@ Device = Literal["cpu", "cuda", "mps"]
 _FLOAT = 4
 # Groups between the reader and the network: three that wait, one that is being made and one that is handed over.
 _GROUPS_WAITING = 5
-# Rows of windows whose products are held: the one that fills and the one that is being written.
-_ROWS_OF_PRODUCTS = 2
+# Rows of windows whose products are held: the one that fills, two that wait, and the one that is being written.
+_ROWS_OF_PRODUCTS = 4
 # Rows of windows of which is held where the scene was measured: as they are read, as they wait, as they are decided.
 _ROWS_OF_VALIDITY = 3
 # What a writer of GeoTIFFs gathers: rows of blocks, but no more bytes than these; as much again for all overviews, and

@@ -96,10 +96,12 @@ class Products:
         """Bytes of a pixel over all products."""
         return sum(product.dtype.itemsize * product.channels for product in self.items)
 
-    def missing(self, height: int, width: int) -> ProductRows:
-        """Return rows of which no pixel was measured."""
+    def missing(self, height: int, width: int, *, device: torch.device) -> dict[str, torch.Tensor]:
+        """Return rows of every product, `channel y x`, of which no pixel was measured."""
         return {
-            product.name: np.full((product.channels, height, width), product.missing, dtype=product.dtype)
+            product.name: torch.full(
+                (product.channels, height, width), product.missing, dtype=_torch_type(product.dtype), device=device
+            )
             for product in self.items
         }
 
@@ -113,6 +115,36 @@ class Products:
         Raises:
             ModelError: The best score of a pixel is no finite number.
         """
+        found, total = self.decide_unproven(scores)
+        self.require_numbers(float(total), slice(y, y + scores.shape[1]))
+        return found
+
+    def require_numbers(self, total: float, rows: slice) -> None:
+        """Refuse answers that are no numbers.
+
+        Args:
+            total: Sum of pixels' best scores: finite just if all of them are.
+            rows: Their rows in the scene.
+
+        Raises:
+            ModelError: One of them is no finite number.
+        """
+        if not math.isfinite(total):
+            raise ModelError(
+                f"The network's answer is not a number in rows {rows.start} to {rows.stop - 1}; its values "
+                "overflow in this precision (try predict.precision=float32), or the training diverged."
+            )
+
+    def decide_unproven(
+        self, scores: Float32[torch.Tensor, "channel y x"]
+    ) -> tuple[dict[str, torch.Tensor], Float32[torch.Tensor, ""]]:
+        """Return each product's values, and the sum of the best scores that `require_numbers` looks at.
+
+        Nobody waits for the device.
+
+        Args:
+            scores: Blended scores of some pixels.
+        """
         with torch.inference_mode():
             if self.calibration.temperature is None and self.calibration.decision is None:
                 per_class, are_probabilities = scores[: self.classes], self.blend == "probabilities"
@@ -120,11 +152,7 @@ class Products:
                 per_class, are_probabilities = self.probabilities(scores), True
             best, number = best_class(per_class)
             # The sum tells in one pass: it is finite just if all are.
-            if not bool(torch.isfinite(best.sum())):
-                raise ModelError(
-                    f"The network's answer is not a number in rows {y} to {y + scores.shape[1] - 1}; its values "
-                    "overflow in this precision (try predict.precision=float32), or the training diverged."
-                )
+            total = best.sum()
             if are_probabilities and self._settles_classes:
                 best, number = self.chosen(per_class, scores)
             found = {"class": number[None].to(_torch_type(self.items[0].dtype))}
@@ -139,7 +167,7 @@ class Products:
                 if confidence is None:
                     confidence = probabilities.amax(dim=0)
                 found[product.name] = self._decided(product, probabilities, confidence, number)
-            return found
+            return found, total
 
     def probabilities(self, scores: Float32[torch.Tensor, "channel y x"]) -> Float32[torch.Tensor, "class y x"]:
         """Return calibrated probabilities, each pixel's from its own scores alone.
@@ -240,31 +268,16 @@ def best_class(
 ) -> tuple[Float32[torch.Tensor, "y x"], Integer[torch.Tensor, "y x"]]:
     """Return the largest score of each pixel, and whose it is; of equals the first.
 
-    Where a score is no number the largest is none either. Class by class on whole planes: on a processor in a fifth of
-    the time of `Tensor.max`, which goes from pixel to pixel.
+    Where a score is no number the largest is none either. On a processor class by class on whole planes, in a fifth of
+    the time of `Tensor.max`, which goes from pixel to pixel; elsewhere by that, since it is one kernel.
 
     >>> best_class(torch.tensor([[[1.0, 2.0]], [[3.0, 2.0]]]))
     (tensor([[3., 2.]]), tensor([[1, 0]], dtype=torch.uint8))
     """
-    if len(scores) > _FEW_CLASSES:
+    if scores.device.type != "cpu" or len(scores) > _FEW_CLASSES:
         largest = scores.max(dim=0)
         return largest.values, largest.indices
-    if scores.device.type == "cpu":
-        return _best_on_processor(scores)
-    best = scores[0].clone()
-    number = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
-    for position in range(1, len(scores)):
-        better = (scores[position] > best).view(torch.uint8)
-        # Later classes have larger numbers, so that the largest of both is the later one where it is better.
-        torch.maximum(number, better * position, out=number)
-        torch.maximum(best, scores[position], out=best)
-    return best, number
-
-
-def _best_on_processor(
-    scores: Float32[torch.Tensor, "class y x"],
-) -> tuple[Float32[torch.Tensor, "y x"], Integer[torch.Tensor, "y x"]]:
-    """Do the same by numpy, whose comparisons take a sixth of the time of torch's here."""
+    # By numpy, whose comparisons take a sixth of the time of torch's here.
     planes = scores.numpy()
     best = planes[0].copy()
     number = np.zeros(best.shape, dtype=np.uint8)
@@ -273,6 +286,7 @@ def _best_on_processor(
     for position, plane in enumerate(planes[1:], 1):
         np.greater(plane, best, out=better)
         np.multiply(found, position, out=found)
+        # Later classes have larger numbers, so that the largest of both is the later one where it is better.
         np.maximum(number, found, out=number)
         np.maximum(best, plane, out=best)
     return torch.from_numpy(best), torch.from_numpy(number)
@@ -360,4 +374,4 @@ def _rounded(values: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def _torch_type(dtype: np.dtype[Any]) -> torch.dtype:
-    return torch.uint8 if dtype == np.uint8 else torch.uint16
+    return torch.from_numpy(np.empty(0, dtype=dtype)).dtype

@@ -9,13 +9,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32
 
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.scene.blend import Piece, StripBlender
+from terrazzo.scene.device_work import HostCopy, uploaded
 from terrazzo.scene.lanes import in_order
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.products import ProductRows, Products
+from terrazzo.scene.products import Products
 from terrazzo.scene.reader import RowSource, RowStart, StripEnd, StripStart, WindowGroup, read_strips
 from terrazzo.scene.relay import Consumer, Producer
 from terrazzo.scene.strip_file import ABOVE, BELOW, StripFigures, StripRecord, StripWriter
@@ -25,9 +26,9 @@ from terrazzo.storage import fingerprint
 
 __all__ = ["Answered", "Forward", "Item", "WindowScores", "answered", "strip_key", "work"]
 
-# Items that wait for the network, and blocks of finished rows that wait for the disk.
+# Items that wait for the network, and rows of windows whose pixels wait for the disk.
 _ITEMS_AHEAD = 3
-_BLOCKS_AHEAD = 4
+_ROWS_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def work(
         torch.inference_mode(),
         one_thread(),
         _open_files() as files,
-        Consumer[Callable[[], None]](lambda call: call(), ahead=_BLOCKS_AHEAD) as writing,
+        Consumer[Callable[[], None]](lambda call: call(), ahead=_ROWS_AHEAD) as writing,
         answered(read, forward) as computed,
     ):
         under_way: list[_StripUnderWay] = []
@@ -173,13 +174,17 @@ class _OpenRow:
     Attributes:
         start: What the reader said of it.
         top: First row of pixels that it decides.
-        rows: The products of these.
+        height: How many it decides.
+        rows: The products of these, on the device.
+        total: Sum of their best scores, on the device.
         next_column: Position of the next window.
     """
 
     start: RowStart
     top: int
-    rows: ProductRows
+    height: int
+    rows: dict[str, torch.Tensor]
+    total: torch.Tensor
     next_column: int = 0
 
 
@@ -215,7 +220,7 @@ class _StripUnderWay:
         """Blend the windows of a group, and decide what is done."""
         margin = self.plan.margin
         size = self.plan.rows.size, self.plan.columns.size
-        valid = group.valid[:, margin : margin + size[0], margin : margin + size[1]].to(answer.scores.device)
+        valid = uploaded(group.valid[:, margin : margin + size[0], margin : margin + size[1]], answer.scores.device)
         self.windows += len(group.windows)
         self.steps += answer.steps
         self.busy += answer.seconds
@@ -232,26 +237,28 @@ class _StripUnderWay:
         while self._expected:
             self._open_row(self._expected[0].row)
         self._close_row()
-        above, below = self.blender.edges()
-        for name, edge, rows in ((ABOVE, above, self.strip.above), (BELOW, below, self.strip.below)):
+        for name, edge, rows in zip(
+            (ABOVE, BELOW), self.blender.edges(), (self.strip.above, self.strip.below), strict=True
+        ):
             if edge.shape[1]:
-                # A copy: the next strip begins while this one is written.
-                self._give(name, rows.start, edge.cpu().numpy().copy())
-                self._give(f"{name}_valid", rows.start, self._edge_valid[name])
+                self._give_edge(name, rows.start, HostCopy(edge))
         figures = StripFigures(
             windows=self.windows,
             skipped=self.skipped,
             seconds=time.monotonic() - self.begun,
             busy_seconds=self.busy,
             steps=self.steps,
-            agreements=tuple(
-                (one.row, one.column, one.side, one.differing, one.compared) for one in self.blender.agreements
-            ),
             unreadable=tuple((one.y, one.x, one.height, one.width, one.reason) for one in item.unreadable),
         )
         key = strip_key(header_key, self.strip.number, item.pixels_hash)
-        writer = self.writer
-        self.write(lambda: done(writer.finish(key, figures)))
+        writer, fades, counts = self.writer, self.blender.fades, HostCopy(self.blender.counts)
+
+        def finish() -> None:
+            told = zip(fades, counts.numpy().tolist(), strict=True)
+            agreements = tuple((*fade, differing, compared) for fade, (differing, compared) in told)
+            done(writer.finish(key, figures.model_copy(update={"agreements": agreements})))
+
+        self.write(finish)
 
     def _open_row(self, row: int) -> _OpenRow:
         """Return the products of a row of windows; those of rows before it are closed."""
@@ -265,8 +272,9 @@ class _StripUnderWay:
             for name, edge in ((ABOVE, self.strip.above), (BELOW, self.strip.below)):
                 if edge.stop > edge.start and used.start <= edge.start and edge.stop <= used.stop:
                     self._edge_valid[name] = start.valid[edge.start - used.start : edge.stop - used.start].copy()
-            rows = self.products.missing(max(bottom - top, 0), self.plan.grid.width)
-            self._open = _OpenRow(start, top, rows)
+            height = max(bottom - top, 0)
+            rows = self.products.missing(height, self.plan.grid.width, device=self.blender.device)
+            self._open = _OpenRow(start, top, height, rows, torch.zeros((), device=self.blender.device))
         return self._open
 
     def _skip_until(self, opened: _OpenRow, column: int) -> None:
@@ -275,11 +283,13 @@ class _StripUnderWay:
         opened.next_column = max(opened.next_column, column)
 
     def _place(self, opened: _OpenRow, piece: Piece) -> None:
-        """Decide pixels and put them in their row."""
+        """Decide pixels and put them in their row, on the device; that they are numbers is seen with the whole row."""
         top = piece.y - opened.top
-        for name, values in self.products.decide(piece.scores, y=piece.y).items():
+        decided, total = self.products.decide_unproven(piece.scores)
+        opened.total += total
+        for name, values in decided.items():
             height, width = values.shape[-2:]
-            opened.rows[name][:, top : top + height, piece.x : piece.x + width] = values.cpu().numpy()
+            opened.rows[name][:, top : top + height, piece.x : piece.x + width] = values
 
     def _close_row(self) -> None:
         """Hand the rows of pixels that are done to the disk."""
@@ -287,15 +297,27 @@ class _StripUnderWay:
         if opened is None:
             return
         self._skip_until(opened, len(self.plan.columns))
+        if not opened.height:
+            return
         first = opened.top - self.plan.rows.used(opened.start.row).start
-        valid = opened.start.valid[first:]
-        for product in self.products:
-            rows = opened.rows[product.name]
-            height = rows.shape[1]
-            if height:
-                rows[:, ~valid[:height]] = product.missing
-                self._give(product.name, opened.top, rows)
+        valid = opened.start.valid[first : first + opened.height]
+        copies = {name: HostCopy(values) for name, values in opened.rows.items()}
+        total, writer, products = HostCopy(opened.total), self.writer, self.products
 
-    def _give(self, name: str, y: int, values: Shaped[np.ndarray, "..."]) -> None:
-        writer = self.writer
-        self.write(lambda: writer.block(name, y, values))
+        def write() -> None:
+            products.require_numbers(float(total.numpy()), slice(opened.top, opened.top + opened.height))
+            for product in products:
+                rows = copies.pop(product.name).numpy()
+                rows[:, ~valid] = product.missing
+                writer.block(product.name, opened.top, rows)
+
+        self.write(write)
+
+    def _give_edge(self, name: str, y: int, copy: HostCopy) -> None:
+        writer, valid = self.writer, self._edge_valid[name]
+
+        def write() -> None:
+            writer.block(name, y, copy.numpy())
+            writer.block(f"{name}_valid", y, valid)
+
+        self.write(write)
