@@ -26,9 +26,10 @@ from terrazzo.scene.journal import Journal
 from terrazzo.scene.layer import NOWHERE
 from terrazzo.scene.layers import class_layer
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.reader import Unreadable, WindowGroup, hash_strip, read_strips
+from terrazzo.scene.reader import Unreadable, hash_strip, read_strips
 from terrazzo.scene.strip_file import StripFigures, StripRecord, StripWriter
 from terrazzo.scene.strips import Strip
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.writer import open_writer
 
 _PIECE = 512

@@ -49,8 +49,9 @@ from terrazzo.scene.inputs.listing import scene_entry
 from terrazzo.scene.plan import plan_scene
 from terrazzo.scene.probe import decide
 from terrazzo.scene.products import products_of
-from terrazzo.scene.reader import WindowGroup, read_strips
+from terrazzo.scene.reader import read_strips
 from terrazzo.scene.rows import FileRows
+from terrazzo.scene.window_group import WindowGroup
 
 CLASSES, WINDOW = 6, 512
 MEAN, STD = 120.0, 60.0

@@ -13,8 +13,8 @@ from terrazzo.models import ARCHITECTURES
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.products import products_of
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.window_group import WindowGroup
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 

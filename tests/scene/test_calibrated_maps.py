@@ -22,7 +22,7 @@ from terrazzo.scene import PredictSettings, map_scene
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.products import Products, products_of
-from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.window_group import WindowGroup
 
 Make = Callable[..., Bundle]
 Scene = Callable[..., Path]
@@ -233,7 +233,7 @@ class TestWindows:
     def test_full_precision_under_autocast(self, make_bundle: Make) -> None:
         # Bands that bfloat16 holds exactly, so that the network itself rounds nothing.
         given = group()
-        given = replace(given, image=given.image.to(torch.bfloat16).float())
+        given = replace(given, values=given.image.to(torch.bfloat16).float())
         for temperature in (local(), local(scale=0.2, seed=3)):
             bundle = calibrated(make_bundle("probe_identity"), window_temperature=temperature)
             full, reduced = (forward_of(bundle, precision=one)(given).scores for one in ("float32", "bfloat16"))

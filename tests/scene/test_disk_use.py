@@ -12,8 +12,8 @@ from terrazzo.scene import PredictSettings
 from terrazzo.scene.disk_use import disk_bytes
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import products_of
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.strip_file import StripRecord
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores, work
 
 Plan = Callable[..., ScenePlan]

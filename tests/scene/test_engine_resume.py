@@ -15,8 +15,8 @@ from terrazzo.progress import Event
 from terrazzo.scene import Mapped, PredictSettings, map_scene
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.geotiff import GeoTiffWriter
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.receipt import receipt_path
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores
 from terrazzo.storage import locked
 

@@ -13,8 +13,8 @@ from terrazzo.models.adaptive import refine
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.products import products_of
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import PredictSettings
+from terrazzo.scene.window_group import WindowGroup
 
 Make = Callable[..., Bundle]
 VIEWS = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")

@@ -87,7 +87,8 @@ def test_the_sum_is_that_of_computing_and_joining(make_plan: Plan) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a part of a run")
 def test_a_wide_scene_takes_what_was_reckoned(tmp_path: Path) -> None:
-    height, width = 1024, 12_000
+    # Several strips, so that some are joined while others are decoded and computed.
+    height, width = 4096, 12_000
     scene, figures = tmp_path / "wide.tif", tmp_path / "figures.json"
     noise = np.random.default_rng(0).integers(1, 200, (3, 512, 500), dtype=np.uint8)
     rows = np.tile(noise, (1, 1, width // 500))

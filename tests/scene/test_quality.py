@@ -19,8 +19,8 @@ from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import products_of
 from terrazzo.scene.quality import SceneQuality, measure_quality
 from terrazzo.scene.quality_meter import QualityMeter
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.strip_file import StripRecord
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores, work
 
 Plan = Callable[..., ScenePlan]

@@ -10,7 +10,8 @@ from terrazzo.errors import DataError
 from terrazzo.geo.grid import Window
 from terrazzo.geo.raster import Raster
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.reader import RowStart, StripEnd, StripStart, Unreadable, WindowGroup, hash_strip, read_strips
+from terrazzo.scene.reader import RowStart, StripEnd, StripStart, Unreadable, hash_strip, read_strips
+from terrazzo.scene.window_group import WindowGroup
 
 Plan = Callable[..., ScenePlan]
 Source = Callable[..., object]

@@ -12,8 +12,9 @@ from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import DataError
 from terrazzo.geo.raster import Raster
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.reader import WindowGroup, read_strips
+from terrazzo.scene.reader import read_strips
 from terrazzo.scene.sampled_windows import noise_windows, sampled_windows
+from terrazzo.scene.window_group import WindowGroup
 
 Make = Callable[..., ScenePlan]
 SCALES = Normalisation(mean=(1.0, 2.0, 3.0), std=(0.5, 1.0, 2.0))

@@ -20,9 +20,10 @@ from terrazzo.scene.blend import StripBlender
 from terrazzo.scene.device_work import HostCopy
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products, products_of
-from terrazzo.scene.reader import Unreadable, WindowGroup, read_strips
+from terrazzo.scene.reader import Unreadable, read_strips
 from terrazzo.scene.strip_file import StripRecord, StripWriter
 from terrazzo.scene.strips import Strip
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores, strip_key, work
 
 Plan = Callable[..., ScenePlan]

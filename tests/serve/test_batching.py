@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from terrazzo.errors import ModelError
-from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores
 from terrazzo.serve.batching import Ticket, WindowQueue, exact_sizes
 from terrazzo.serve.problems import Problem

@@ -26,9 +26,9 @@ from terrazzo.profiling.stepping import StepCosts, step_costs
 from terrazzo.scene.forward import WindowForward
 from terrazzo.scene.image_pass import ImagePass, PassImage
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.views import Sight
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores
 
 __all__ = ["StepForward", "StepPass", "halts_by_cell"]

@@ -15,8 +15,8 @@ from terrazzo.scene.forward import SeenAnswer, WindowForward
 from terrazzo.scene.image_pass import ImagePass, PassImage
 from terrazzo.scene.lanes import in_order
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.views import Sight
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.windows import Axis
 
 __all__ = ["WindowAnswers", "core", "window_answers"]

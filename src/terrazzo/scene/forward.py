@@ -14,16 +14,16 @@ from terrazzo.errors import ConfigError, ModelError
 from terrazzo.models.adaptive import Settled, refine_refilled
 from terrazzo.models.architecture import Adaptive, Network
 from terrazzo.models.output import Disagreement, Output
-from terrazzo.scene.device_work import DeviceMeter, uploaded
+from terrazzo.scene.device_work import DeviceMeter
 from terrazzo.scene.exhaustion import memory_errors
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.network import prepared_network
 from terrazzo.scene.precision import DTYPES
 from terrazzo.scene.products import Products
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.steps import stepping_rule
 from terrazzo.scene.views import Sight, sights_of
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores
 
 __all__ = ["SeenAnswer", "WindowForward"]
@@ -116,7 +116,7 @@ class WindowForward:
         """
         self._settle_threads()
         with memory_errors(self._what()), torch.inference_mode(), self._meter:
-            image, valid = uploaded(group.image, self.device), uploaded(group.valid, self.device)
+            image, valid = group.image_on(self.device)
             scores, steps = self._seen(self._sights[0], image, valid)
             for sight in self._sights[1:]:
                 further, more = self._seen(sight, image, valid)
@@ -142,7 +142,7 @@ class WindowForward:
         self._settle_threads()
         size = self.decisions.batch_size
         with memory_errors(self._what()), torch.inference_mode():
-            image, valid = uploaded(group.image, self.device), uploaded(group.valid, self.device)
+            image, valid = group.image_on(self.device)
             for sight in self._sights:
                 if self.rule is not None and not every_step:
                     self._settled_answers(sight, image, valid, take)

@@ -24,10 +24,11 @@ from terrazzo.scene.header import Decisions
 from terrazzo.scene.plan import ScenePlan, plan_windows
 from terrazzo.scene.probe import decide_on
 from terrazzo.scene.products import Products, products_of
-from terrazzo.scene.reader import RowSource, RowStart, StripStart, WindowGroup, read_strips
+from terrazzo.scene.reader import RowSource, RowStart, StripStart, read_strips
 from terrazzo.scene.sampled_windows import noise_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.threads import one_thread
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import Answered, Forward, Item, WindowScores, answered
 
 __all__ = ["ImagePass", "PassImage", "ScoredRows"]

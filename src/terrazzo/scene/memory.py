@@ -112,11 +112,13 @@ def memory_of(
     height = min(plan.window_shape[0], plan.grid.height)
     value = max(np.dtype(band.dtype).itemsize for band in plan.bands)
     ahead = ReadAhead.of(plan.grid, plan.block_shape, pixel_bytes=plan.pixel_bytes, readers=readers)
-    groups = (_GROUPS_WAITING + lanes) * group_size * _window_bytes(plan)
+    pixels = plan.window_shape[0] * plan.window_shape[1]
+    groups = (_GROUPS_WAITING + lanes) * group_size * pixels * (len(plan.bands) * value + 1)
     edge = _fade_bytes(plan, products) if len(plan.strips) > 1 else 0
     step = min(plan.rows.stride, plan.rows.size)
     if device == "cpu":
-        answers = (lanes + 1) * group_size * _answer_bytes(plan, products)
+        # Windows are raw until a pass takes them.
+        answers = lanes * group_size * _window_bytes(plan) + (lanes + 1) * group_size * _answer_bytes(plan, products)
         network, blending = lanes * batch_size * network_bytes, _blender_bytes(plan, products)
     else:
         answers = network = blending = 0

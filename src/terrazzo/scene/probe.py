@@ -15,10 +15,10 @@ from terrazzo.scene.inputs.opened import OpenScene
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.precision import Difference, Precision
 from terrazzo.scene.products import Products
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.sampled_windows import noise_windows, sampled_windows
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.trial import Trial
+from terrazzo.scene.window_group import WindowGroup
 
 __all__ = ["Decided", "ProbeReport", "decide", "decide_on"]
 

@@ -1,4 +1,4 @@
-"""From a scene to groups of normalised windows, strip by strip: each row of pixels is read once."""
+"""From a scene to groups of windows, strip by strip: each row of pixels is read once."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -7,16 +7,17 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Shaped
 
 from terrazzo.data.normalisation import Normalisation
 from terrazzo.errors import DataError
 from terrazzo.geo.raster import Raster
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.strips import Strip
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.windows import mirrored
 
-__all__ = ["RowSource", "RowStart", "StripEnd", "StripStart", "Unreadable", "WindowGroup", "hash_strip", "read_strips"]
+__all__ = ["RowSource", "RowStart", "StripEnd", "StripStart", "Unreadable", "hash_strip", "read_strips"]
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,6 @@ class RowStart:
 
 
 @dataclass(frozen=True)
-class WindowGroup:
-    """Windows of one strip that are computed together, margin included.
-
-    Attributes:
-        image: Normalised values; 0 where not valid.
-        valid: Where every band was measured.
-        windows: Row and column of each window.
-    """
-
-    image: Float32[torch.Tensor, "batch band y x"]
-    valid: Bool[torch.Tensor, "batch y x"]
-    windows: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
 class StripEnd:
     """All windows of a strip that hold a pixel that counts have come.
 
@@ -139,7 +125,7 @@ def read_strips(
         yield StripStart(strip)
         pixels = _PixelHash() if hashed else _NoHash()
         waiting: list[tuple[int, int]] = []
-        parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
+        parts: list[tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
         for row in strip.rows:
             held.advance(plan, row, pixels)
             used = plan.rows.used(row)
@@ -152,11 +138,11 @@ def read_strips(
             yield RowStart(row, wanted, valid)
             for column in wanted:
                 waiting.append((row, column))
-                parts.append(held.window(plan, normalisation, row, column))
+                parts.append(held.window(plan, row, column))
                 if len(waiting) == group_size:
-                    yield _group(waiting, parts)
+                    yield _group(waiting, parts, normalisation)
         if waiting:
-            yield _group(waiting, parts)
+            yield _group(waiting, parts, normalisation)
         yield StripEnd(strip, pixels.result(), source.take_unreadable())
 
 
@@ -256,24 +242,25 @@ class _HeldRows:
         return self._valid[rows.start - self._top : rows.stop - self._top].copy()
 
     def window(
-        self, plan: ScenePlan, normalisation: Normalisation, row: int, column: int
-    ) -> tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]:
-        """Return a window as the network sees it, and where it was measured."""
+        self, plan: ScenePlan, row: int, column: int
+    ) -> tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]:
+        """Return a copy of a window, because these rows go on, and of where it was measured."""
         height, width = plan.window_shape
         y, x = plan.rows.starts[row] - plan.margin, plan.columns.starts[column] - plan.margin
         rows = _relative(mirrored(y, y + height, plan.grid.height), self._top)
         across = mirrored(x, x + width, plan.grid.width)
-        valid = self._valid[rows][:, across]
-        return normalisation(self._values[:, rows][:, :, across], valid), valid.copy()
+        return self._values[:, rows][:, :, across].copy(), self._valid[rows][:, across].copy()
 
 
 def _group(
-    waiting: list[tuple[int, int]], parts: list[tuple[Float32[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]]
+    waiting: list[tuple[int, int]],
+    parts: list[tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]],
+    normalisation: Normalisation,
 ) -> WindowGroup:
     # Of one window nothing is copied: it is nobody else's.
-    image = torch.from_numpy(parts[0][0][None] if len(parts) == 1 else np.stack([image for image, _ in parts]))
+    values = torch.from_numpy(parts[0][0][None] if len(parts) == 1 else np.stack([values for values, _ in parts]))
     valid = torch.from_numpy(parts[0][1][None] if len(parts) == 1 else np.stack([valid for _, valid in parts]))
-    group = WindowGroup(image, valid, tuple(waiting))
+    group = WindowGroup(values, valid, tuple(waiting), normalisation)
     waiting.clear()
     parts.clear()
     return group

@@ -11,7 +11,7 @@ from terrazzo.errors import DataError
 from terrazzo.geo.grid import Window
 from terrazzo.scene.inputs.opened import OpenScene
 from terrazzo.scene.plan import ScenePlan
-from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.windows import mirrored
 
 __all__ = ["noise_windows", "sampled_windows"]
@@ -39,20 +39,21 @@ def sampled_windows(
     found: list[tuple[tuple[int, int], torch.Tensor, torch.Tensor]] = []
     for place in itertools.islice(_places(plan, in_order=scene.sequential), _TRIES):
         try:
-            image, valid = _window(plan, scene, normalisation, place)
+            values, valid = _window(plan, scene, place)
         except DataError:
             # Whether the scene may have unreadable parts is decided where it is mapped.
             continue
         if bool(valid.any()):
-            found.append((place, image, valid))
+            found.append((place, values, valid))
         if len(found) == count:
             break
     if not found:
         return None
     return WindowGroup(
-        torch.stack([image for _, image, _ in found]),
+        torch.stack([values for _, values, _ in found]),
         torch.stack([valid for _, _, valid in found]),
         tuple(place for place, _, _ in found),
+        normalisation,
     )
 
 
@@ -90,10 +91,8 @@ def _spread(count: int) -> Iterator[int]:
         yield place
 
 
-def _window(
-    plan: ScenePlan, scene: OpenScene, normalisation: Normalisation, place: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a window as the network sees it, and where it was measured."""
+def _window(plan: ScenePlan, scene: OpenScene, place: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a window, and where it was measured."""
     starts = plan.rows.starts[place[0]] - plan.margin, plan.columns.starts[place[1]] - plan.margin
     lengths = plan.grid.height, plan.grid.width
     begins = [max(start, 0) for start in starts]
@@ -104,5 +103,5 @@ def _window(
         for start, size, length, begin in zip(starts, plan.window_shape, lengths, begins, strict=True)
     )
     valid = raster.valid[rows][:, columns]
-    image = normalisation(raster.values[:, rows][:, :, columns], valid)
-    return torch.from_numpy(image), torch.from_numpy(np.ascontiguousarray(valid))
+    values = raster.values[:, rows][:, :, columns]
+    return torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(np.ascontiguousarray(valid))

@@ -19,10 +19,10 @@ from terrazzo.scene.pass_memory import pass_bytes
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.precision import Difference, compare
 from terrazzo.scene.products import Products
-from terrazzo.scene.reader import WindowGroup
 from terrazzo.scene.recorded import RecordedNetwork
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.views import sights_of
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import WindowScores
 from terrazzo.storage import fingerprint
 
@@ -264,11 +264,7 @@ class Trial:
     def _group(self, size: int, *, first: int = 0) -> WindowGroup:
         """Return so many windows, those at hand again and again."""
         numbers = [(first + number) % len(self._windows.windows) for number in range(size)]
-        return WindowGroup(
-            self._windows.image[numbers],
-            self._windows.valid[numbers],
-            tuple(self._windows.windows[one] for one in numbers),
-        )
+        return self._windows.taken(numbers)
 
     def _sized(self, batch: int) -> Decisions:
         """Return the decisions for a batch."""

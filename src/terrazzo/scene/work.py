@@ -17,11 +17,12 @@ from terrazzo.scene.device_work import HostCopy, uploaded
 from terrazzo.scene.lanes import in_order
 from terrazzo.scene.plan import ScenePlan
 from terrazzo.scene.products import Products
-from terrazzo.scene.reader import RowSource, RowStart, StripEnd, StripStart, WindowGroup, read_strips
+from terrazzo.scene.reader import RowSource, RowStart, StripEnd, StripStart, read_strips
 from terrazzo.scene.relay import Consumer, Producer
 from terrazzo.scene.strip_file import ABOVE, BELOW, StripFigures, StripRecord, StripWriter
 from terrazzo.scene.strips import Strip
 from terrazzo.scene.threads import one_thread
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.storage import fingerprint
 
 __all__ = ["Answered", "Forward", "Item", "WindowScores", "answered", "strip_key", "work"]

@@ -16,7 +16,7 @@ import rasterio
 from terrazzo.data.child_process import follow_parent
 from terrazzo.record import Record, load_plugin
 from terrazzo.scene.forward import WindowForward
-from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import Forward, WindowScores
 from terrazzo.scene.workforce.failure import Failure
 from terrazzo.serve.answering import Layers, Question, answer

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from terrazzo.errors import StoppedError, TerrazzoError
-from terrazzo.scene.reader import WindowGroup
+from terrazzo.scene.window_group import WindowGroup
 from terrazzo.scene.work import Forward, WindowScores
 from terrazzo.serve.problems import Problem
 
@@ -35,18 +35,14 @@ def exact_sizes(forward: Forward, windows: WindowGroup) -> frozenset[int]:
         windows: Different windows; passes of 1 to so many are tried.
     """
     count = min(len(windows.windows), _LARGEST_CHECKED)
-    alone = [forward(_part(windows, slice(number, number + 1))).scores[0] for number in range(count)]
+    alone = [forward(windows.taken([number])).scores[0] for number in range(count)]
     found = {1}
     for size in range(2, count + 1):
         # The last windows, so that each is seen at several places.
-        together = forward(_part(windows, slice(count - size, count))).scores
+        together = forward(windows.taken(range(count - size, count))).scores
         if all(map(torch.equal, together, alone[count - size :])):
             found.add(size)
     return frozenset(found)
-
-
-def _part(group: WindowGroup, part: slice) -> WindowGroup:
-    return WindowGroup(group.image[part], group.valid[part], group.windows[part])
 
 
 @dataclass(eq=False)
@@ -82,8 +78,7 @@ class _Waiting:
         return self.size in self.sizes and len(self.sizes) > 1
 
     def fits(self, other: "_Waiting") -> bool:
-        same = self.forward is other.forward and self.group.image.shape[1:] == other.group.image.shape[1:]
-        return same and other.joins
+        return self.forward is other.forward and self.group.joins(other.group) and other.joins
 
 
 class WindowQueue:
@@ -257,11 +252,7 @@ def _answer(taken: Sequence[_Waiting]) -> None:
 
 
 def _answer_joined(taken: Sequence[_Waiting]) -> None:
-    joined = WindowGroup(
-        torch.cat([one.group.image for one in taken]),
-        torch.cat([one.group.valid for one in taken]),
-        tuple(window for one in taken for window in one.group.windows),
-    )
+    joined = WindowGroup.joined([one.group for one in taken])
     found = taken[0].forward(joined)
     begin = 0
     for one in taken:
