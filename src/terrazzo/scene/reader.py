@@ -1,7 +1,9 @@
 """From a scene to groups of windows, strip by strip: each row of pixels is read once."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -120,10 +122,23 @@ def read_strips(
     Raises:
         DataError: The file cannot be read, or not to its end.
     """
+    with _hashing(hashed=hashed) as hashing:
+        yield from _items(plan, source, strips, normalisation, group_size, counts, hashing)
+
+
+def _items(
+    plan: ScenePlan,
+    source: RowSource,
+    strips: Iterable[Strip],
+    normalisation: Normalisation,
+    group_size: int,
+    counts: Callable[[slice, slice], bool] | None,
+    hashing: Executor | None,
+) -> Iterator[StripStart | RowStart | WindowGroup | StripEnd]:
     held = _HeldRows(plan, source)
     for strip in strips:
         yield StripStart(strip)
-        pixels = _PixelHash() if hashed else _NoHash()
+        pixels = _PixelHash(hashing)
         waiting: list[tuple[int, int]] = []
         parts: list[tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
         for row in strip.rows:
@@ -152,45 +167,63 @@ def hash_strip(plan: ScenePlan, source: RowSource, strip: Strip) -> str:
     Raises:
         DataError: The file cannot be read, or not to its end.
     """
-    held = _HeldRows(plan, source)
-    pixels = _PixelHash()
-    for row in strip.rows:
-        held.advance(plan, row, pixels)
-    source.take_unreadable()
-    return pixels.result()
+    with _hashing(hashed=True) as hashing:
+        held, pixels = _HeldRows(plan, source), _PixelHash(hashing)
+        for row in strip.rows:
+            held.advance(plan, row, pixels)
+        source.take_unreadable()
+        return pixels.result()
+
+
+@contextlib.contextmanager
+def _hashing(*, hashed: bool) -> Iterator[Executor | None]:
+    """Yield a thread that hashes rows while windows are cut from them, which takes as long; or none."""
+    if not hashed:
+        yield None
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="terrazzo-hash") as hashing:
+        yield hashing
 
 
 class _PixelHash:
-    """SHA-256 of rows of pixels, wherever the rows are cut."""
+    """SHA-256 of rows of pixels, wherever the rows are cut.
 
-    def __init__(self) -> None:
+    Args:
+        hashing: Where it is computed; None where nobody wants it.
+    """
+
+    def __init__(self, hashing: Executor | None) -> None:
+        self._hashing = hashing
         self._values = hashlib.sha256()
         self._valid = hashlib.sha256()
+        self._under_way: Future[None] | None = None
         self.begun = False
 
     def add(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:
-        """Add rows below those before."""
+        """Add rows below those before; they must not change until `wait` has returned."""
         self.begun = True
+        if self._hashing is not None:
+            self.wait()
+            self._under_way = self._hashing.submit(self._update, values, valid)
+
+    def wait(self) -> None:
+        """Return once all rows that were added are taken."""
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
+
+    def result(self) -> str:
+        """Return the hash of all rows; nothing where it is not wanted."""
+        if self._hashing is None:
+            return ""
+        self.wait()
+        return hashlib.sha256(self._values.digest() + self._valid.digest()).hexdigest()
+
+    def _update(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:
         for y in range(values.shape[1]):
             for plane in values:
                 self._values.update(plane[y].data)
         self._valid.update(np.ascontiguousarray(valid).data)
-
-    def result(self) -> str:
-        """Return the hash of all rows."""
-        return hashlib.sha256(self._values.digest() + self._valid.digest()).hexdigest()
-
-
-class _NoHash(_PixelHash):
-    """Stands where no hash is wanted."""
-
-    def add(self, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]) -> None:
-        """Note that rows came."""
-        self.begun = True
-
-    def result(self) -> str:
-        """Return nothing."""
-        return ""
 
 
 class _HeldRows:
@@ -212,6 +245,8 @@ class _HeldRows:
             row: Position of the row of windows.
             pixels: Of the strip; empty at its first row of windows.
         """
+        # What is held now is overwritten.
+        pixels.wait()
         start = plan.rows.starts[row]
         top = max(start - plan.margin, 0)
         bottom = min(start + plan.rows.size + plan.margin, plan.grid.height)
