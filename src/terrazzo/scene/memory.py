@@ -149,7 +149,9 @@ def device_memory_bytes(
         network_bytes: Most that a forward pass takes for each window of its batch, answer included.
     """
     waiting = (lanes + 1) * group_size * (_answer_bytes(plan, products) + _window_bytes(plan))
-    return lanes * batch_size * network_bytes + waiting + _blender_bytes(plan, products)
+    # A row of windows fills while the one before is copied to the host.
+    rows = 2 * min(plan.rows.stride, plan.rows.size) * plan.grid.width * products.pixel_bytes
+    return lanes * batch_size * network_bytes + waiting + _blender_bytes(plan, products) + rows
 
 
 def _window_bytes(plan: ScenePlan) -> int:

@@ -139,10 +139,9 @@ def _items(
     for strip in strips:
         yield StripStart(strip)
         pixels = _PixelHash(hashing)
-        waiting: list[tuple[int, int]] = []
-        parts: list[tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]] = []
+        group = _OpenGroup(held, group_size)
         for row in strip.rows:
-            held.advance(plan, row, pixels)
+            held.advance(row, pixels)
             used = plan.rows.used(row)
             valid = held.valid_rows(used)
             wanted = tuple(
@@ -152,12 +151,12 @@ def _items(
             )
             yield RowStart(row, wanted, valid)
             for column in wanted:
-                waiting.append((row, column))
-                parts.append(held.window(plan, row, column))
-                if len(waiting) == group_size:
-                    yield _group(waiting, parts, normalisation)
-        if waiting:
-            yield _group(waiting, parts, normalisation)
+                group.add(row, column)
+                if len(group.windows) == group_size:
+                    yield group.closed(normalisation)
+                    group = _OpenGroup(held, group_size)
+        if group.windows:
+            yield group.closed(normalisation)
         yield StripEnd(strip, pixels.result(), source.take_unreadable())
 
 
@@ -170,7 +169,7 @@ def hash_strip(plan: ScenePlan, source: RowSource, strip: Strip) -> str:
     with _hashing(hashed=True) as hashing:
         held, pixels = _HeldRows(plan, source), _PixelHash(hashing)
         for row in strip.rows:
-            held.advance(plan, row, pixels)
+            held.advance(row, pixels)
         source.take_unreadable()
         return pixels.result()
 
@@ -232,21 +231,22 @@ class _HeldRows:
     def __init__(self, plan: ScenePlan, source: RowSource) -> None:
         height = min(plan.window_shape[0], plan.grid.height)
         dtype = np.result_type(*(band.dtype for band in plan.bands))
+        self._plan = plan
         self._source = source
         self._top = self._bottom = 0
         self._values = np.empty((len(plan.bands), height, plan.grid.width), dtype=dtype)
         self._valid = np.empty((height, plan.grid.width), dtype=bool)
 
-    def advance(self, plan: ScenePlan, row: int, pixels: _PixelHash) -> None:
+    def advance(self, row: int, pixels: _PixelHash) -> None:
         """Hold the rows of a row of windows, reading only those that are not held; all new ones of a strip are hashed.
 
         Args:
-            plan: How the scene is cut.
             row: Position of the row of windows.
             pixels: Of the strip; empty at its first row of windows.
         """
         # What is held now is overwritten.
         pixels.wait()
+        plan = self._plan
         start = plan.rows.starts[row]
         top = max(start - plan.margin, 0)
         bottom = min(start + plan.rows.size + plan.margin, plan.grid.height)
@@ -276,29 +276,59 @@ class _HeldRows:
         """Return a copy, because these rows go on without those that the map still needs."""
         return self._valid[rows.start - self._top : rows.stop - self._top].copy()
 
-    def window(
-        self, plan: ScenePlan, row: int, column: int
-    ) -> tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]:
-        """Return a copy of a window, because these rows go on, and of where it was measured."""
+    def copy_window(
+        self, row: int, column: int, values: Shaped[np.ndarray, "band y x"], valid: Bool[np.ndarray, "y x"]
+    ) -> None:
+        """Copy a window, and where it was measured, to where they are wanted; these rows go on."""
+        plan = self._plan
         height, width = plan.window_shape
         y, x = plan.rows.starts[row] - plan.margin, plan.columns.starts[column] - plan.margin
         rows = _relative(mirrored(y, y + height, plan.grid.height), self._top)
         across = mirrored(x, x + width, plan.grid.width)
-        return self._values[:, rows][:, :, across].copy(), self._valid[rows][:, across].copy()
+        values[:] = self._values[:, rows][:, :, across]
+        valid[:] = self._valid[rows][:, across]
+
+    def room(self, count: int) -> tuple[Shaped[np.ndarray, "batch band y x"], Bool[np.ndarray, "batch y x"]]:
+        """Return room for so many windows."""
+        height, width = self._plan.window_shape
+        return (
+            np.empty((count, len(self._values), height, width), dtype=self._values.dtype),
+            np.empty((count, height, width), dtype=bool),
+        )
 
 
-def _group(
-    waiting: list[tuple[int, int]],
-    parts: list[tuple[Shaped[np.ndarray, "band y x"], Bool[np.ndarray, "y x"]]],
-    normalisation: Normalisation,
-) -> WindowGroup:
-    # Of one window nothing is copied: it is nobody else's.
-    values = torch.from_numpy(parts[0][0][None] if len(parts) == 1 else np.stack([values for values, _ in parts]))
-    valid = torch.from_numpy(parts[0][1][None] if len(parts) == 1 else np.stack([valid for _, valid in parts]))
-    group = WindowGroup(values, valid, tuple(waiting), normalisation)
-    waiting.clear()
-    parts.clear()
-    return group
+class _OpenGroup:
+    """A group while its windows are cut.
+
+    Args:
+        held: Where they are cut from.
+        size: Most windows.
+
+    Attributes:
+        windows: Row and column of those that were added.
+    """
+
+    def __init__(self, held: _HeldRows, size: int) -> None:
+        self._held = held
+        self._size = size
+        self._room: tuple[Shaped[np.ndarray, "batch band y x"], Bool[np.ndarray, "batch y x"]] | None = None
+        self.windows: list[tuple[int, int]] = []
+
+    def add(self, row: int, column: int) -> None:
+        """Add a window."""
+        if self._room is None:
+            self._room = self._held.room(self._size)
+        values, valid = self._room
+        self._held.copy_window(row, column, values[len(self.windows)], valid[len(self.windows)])
+        self.windows.append((row, column))
+
+    def closed(self, normalisation: Normalisation) -> WindowGroup:
+        """Return the group."""
+        values, valid = self._room or self._held.room(0)
+        count = len(self.windows)
+        return WindowGroup(
+            torch.from_numpy(values[:count]), torch.from_numpy(valid[:count]), tuple(self.windows), normalisation
+        )
 
 
 def _relative(rows: slice | np.ndarray, top: int) -> slice | np.ndarray:
