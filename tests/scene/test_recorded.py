@@ -15,7 +15,6 @@ from terrazzo.scene.recorded import RecordedNetwork, Recording
 
 Make = Callable[..., Bundle]
 Recorder = Callable[..., Callable[..., Recording]]
-ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.fixture
@@ -107,7 +106,8 @@ def test_a_network_of_steps_is_not_recorded(make_bundle: Make) -> None:
     assert prepared_network(make_bundle("probe_convolution"), decisions, fuse=True, network=recorded) is recorded
 
 
-@ON_GPU
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_on_a_gpu_the_bits_are_the_networks_own(network: Network, precision: torch.dtype) -> None:
     network = network.to("cuda", memory_format=torch.channels_last)

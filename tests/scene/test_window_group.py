@@ -47,7 +47,8 @@ def test_what_a_gpu_does_has_the_same_bits(dtype: str, missing: bool) -> None:
     assert torch.equal(found.view(torch.int32), group.image.view(torch.int32))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_on_a_gpu_the_bits_are_the_processors(dtype: str) -> None:
     group = raw(dtype)
