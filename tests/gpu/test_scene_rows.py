@@ -30,6 +30,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=ON_GPU)]
 
 SCALES = Normalisation(mean=(90.0, 100.0, 110.0), std=(33.0, 50.0, 70.0))
 SHAPE = (150, 170)
+BANDS = Bands(items=tuple(Band(name=name, dtype="uint16") for name in ("red", "green", "blue")))
 
 
 class Noise:
@@ -42,7 +43,8 @@ class Noise:
         self.valid[40:90, 20:60] = False
 
     def rows(self, top: int, bottom: int) -> Iterator[Raster]:
-        yield Raster(self.values[:, top:bottom], self.valid[top:bottom])
+        grid = Grid(None, Affine.identity(), bottom - top, SHAPE[1])
+        yield Raster(self.values[:, top:bottom], self.valid[top:bottom], grid, BANDS)
 
     def take_unreadable(self) -> tuple[Unreadable, ...]:
         return ()
@@ -86,10 +88,9 @@ def mapped(device: torch.device, folder: Path, plan: ScenePlan) -> tuple[bytes, 
 def test_strips_hold_the_processors_bits(device: str, tmp_path: Path) -> None:
     rows, columns = Axis(SHAPE[0], 32, 28), Axis(SHAPE[1], 32, 28)
     grid = Grid(None, Affine.identity(), *SHAPE)
-    bands = Bands(items=tuple(Band(name=name, dtype="uint16") for name in ("red", "green", "blue")))
     plan = ScenePlan(
-        scene=Path("noise"), grid=grid, bands=bands, rows=rows, columns=columns, strips=strips_of(rows, pixels=60), margin=0,
-        classes=3, block_shape=(16, 16),
+        scene=Path("noise"), grid=grid, bands=BANDS, rows=rows, columns=columns, strips=strips_of(rows, pixels=60),
+        margin=0, classes=3, block_shape=(16, 16),
     )  # fmt: skip
     here = mapped(torch.device("cpu"), tmp_path / "here", plan)
     there = mapped(torch.device(device), tmp_path / "there", plan)
