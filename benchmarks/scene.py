@@ -234,7 +234,9 @@ def forward_only(bundle: Bundle, scene: Path, machine: MachineSettings, count: i
         decided = decide(bundle, plan, opened, settings, machine, products)
         size, forward = decided.decisions.group_size, decided.forward
         items = read_strips(plan, FileRows(opened, plan.bands), plan.strips, bundle.normalisation, group_size=size)
-        groups = list(itertools.islice((item for item in items if isinstance(item, WindowGroup)), 8))
+        raw = itertools.islice((item for item in items if isinstance(item, WindowGroup)), 8)
+        # Normalising is not the network's.
+        groups = [WindowGroup(group.image, group.valid, group.windows) for group in raw]
     needed = -(-count // size)
     with ThreadPoolExecutor(forward.lanes) as lanes:
         list(lanes.map(forward, groups[: forward.lanes]))
