@@ -300,17 +300,19 @@ class _StripUnderWay:
         self._skip_until(opened, len(self.plan.columns))
         if not opened.height:
             return
+        decided = slice(opened.top, opened.top + opened.height)
         first = opened.top - self.plan.rows.used(opened.start.row).start
         valid = opened.start.valid[first : first + opened.height]
+        # What is written holds on to these alone, not to the row on the device.
         copies = {name: HostCopy(values) for name, values in opened.rows.items()}
         total, writer, products = HostCopy(opened.total), self.writer, self.products
 
         def write() -> None:
-            products.require_numbers(float(total.numpy()), slice(opened.top, opened.top + opened.height))
+            products.require_numbers(float(total.numpy()), decided)
             for product in products:
                 rows = copies.pop(product.name).numpy()
                 rows[:, ~valid] = product.missing
-                writer.block(product.name, opened.top, rows)
+                writer.block(product.name, decided.start, rows)
 
         self.write(write)
 
