@@ -39,6 +39,13 @@ def test_readers_share_the_cores_too(cores: None) -> None:
     assert [place.readers for place in places_of(9, decisions())] == [1] * 9
 
 
+def test_a_gpu_takes_what_more_threads_decode(gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: set(range(32)))
+    assert [place.readers for place in places_of(1, decisions("cuda"))] == [12]
+    assert [place.readers for place in places_of(3, decisions("cuda"))] == [10] * 3
+    assert [place.readers for place in places_of(1, decisions())] == [4]
+
+
 def test_each_worker_has_a_gpu(gpus: None) -> None:
     assert [place.device for place in places_of(5, decisions("cuda"))] == [0, 1, 2, 0, 1]
     assert [place.lanes for place in places_of(2, decisions("cuda"))] == [1, 1]

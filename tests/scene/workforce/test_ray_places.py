@@ -46,7 +46,7 @@ def test_each_gpu_has_a_worker_and_its_share_of_the_cores() -> None:
     machines = [{"CPU": 64.0, "GPU": 8.0}, {"CPU": 12.0, "GPU": 2.0}, {"CPU": 128.0}]
     found = crowd_of(machines, None, decided("cuda"))
     assert (found.size, found.cores, found.gpus) == (10, 6, 1.0)
-    assert found.place.readers == 4
+    assert found.place.readers == 6
 
 
 @pytest.mark.parametrize(("workers", "share"), [(2, 1.0), (4, 0.5), (5, 0.3333), (6, 0.3333)])

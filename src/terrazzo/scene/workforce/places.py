@@ -5,10 +5,10 @@ from terrazzo.record import Record
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.settings import PredictSettings
 
-__all__ = ["Place", "count_workers", "places_of"]
+__all__ = ["Place", "count_workers", "places_of", "readers_of"]
 
-# More threads decode no faster than one process can take.
-_MOST_READERS = 4
+# A processor's network takes no more than a few threads decode; a GPU takes what sixteen cores can give.
+_MOST_READERS, _MOST_READERS_OF_GPU = 4, 12
 
 
 class Place(Record):
@@ -35,7 +35,7 @@ def places_of(workers: int, decisions: Decisions) -> list[Place]:
         decisions: Kind of device, and threads of one forward pass.
     """
     cores = usable_cores()
-    readers = min(max(cores // workers, 1), _MOST_READERS)
+    readers = readers_of(cores // workers, decisions)
     if decisions.device == "cpu":
         passes = cores // decisions.threads
         shares = [passes // workers + (number < passes % workers) for number in range(workers)]
@@ -43,6 +43,16 @@ def places_of(workers: int, decisions: Decisions) -> list[Place]:
     # A single worker sees the GPU that the whole job sees.
     devices = _devices(decisions) if workers > 1 else 0
     return [Place(device=number % devices if devices > 1 else None, readers=readers) for number in range(workers)]
+
+
+def readers_of(cores: int, decisions: Decisions) -> int:
+    """Return how many threads decode the scene for one worker.
+
+    Args:
+        cores: The worker's share.
+        decisions: Kind of device.
+    """
+    return min(max(cores, 1), _MOST_READERS_OF_GPU if decisions.device == "cuda" else _MOST_READERS)
 
 
 def _devices(decisions: Decisions) -> int:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from terrazzo.errors import ConfigError
 from terrazzo.scene.header import Decisions
-from terrazzo.scene.workforce.places import Place
+from terrazzo.scene.workforce.places import Place, readers_of
 
 __all__ = ["Crowd", "crowd_of"]
 
-_MOST_READERS = 4
 _GPU_STEPS = 10_000
 """Ray divides a GPU into such steps."""
 
@@ -48,7 +47,7 @@ def crowd_of(machines: Sequence[Mapping[str, float]], workers: int | None, decis
     Crowd(size=3, cores=8, gpus=0.0, place=Place(device=None, lanes=4, readers=4))
     """
     if decisions.device == "cuda":
-        return _on_gpus(machines, workers)
+        return _on_gpus(machines, workers, decisions)
     cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU", 0) >= 1]
     if not cores:
         raise ConfigError("The Ray cluster offers no cores; start it with `ray start --num-cpus=N`.")
@@ -65,11 +64,11 @@ def crowd_of(machines: Sequence[Mapping[str, float]], workers: int | None, decis
         size=_fit(cores, share) if workers is None else workers,
         cores=share,
         gpus=0.0,
-        place=Place(lanes=lanes, readers=min(share, _MOST_READERS)),
+        place=Place(lanes=lanes, readers=readers_of(share, decisions)),
     )
 
 
-def _on_gpus(machines: Sequence[Mapping[str, float]], workers: int | None) -> Crowd:
+def _on_gpus(machines: Sequence[Mapping[str, float]], workers: int | None, decisions: Decisions) -> Crowd:
     """Give each worker a GPU, and its share of its machine's cores; several share one where more are asked for."""
     equipped = [machine for machine in machines if machine.get("GPU", 0) >= 1]
     gpus = [int(machine["GPU"]) for machine in equipped]
@@ -82,7 +81,7 @@ def _on_gpus(machines: Sequence[Mapping[str, float]], workers: int | None) -> Cr
         size=size,
         cores=cores,
         gpus=1.0 if together == 1 else (_GPU_STEPS // together) / _GPU_STEPS,
-        place=Place(readers=min(max(cores, 1), _MOST_READERS)),
+        place=Place(readers=readers_of(cores, decisions)),
     )
 
 
