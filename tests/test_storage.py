@@ -181,6 +181,33 @@ def test_sweeping_knows_an_old_file_with_our_own_number(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+def test_sweeping_keeps_what_another_machine_may_be_writing(tmp_path: Path) -> None:
+    """On shared storage a process number says nothing of who wrote it."""
+    other = "000000" if storage._machine() != "000000" else "000001"
+    written = [tmp_path / f".{name}.partial-{dead_process()}-{other}-0123abcd.tif" for name in ("now", "then")]
+    folders = [tmp_path / f".{name}.partial-{dead_process()}-{other}-0123abcd.scratch" for name in ("busy", "left")]
+    for path in written:
+        path.write_text("another machine's")
+    for folder in folders:
+        folder.mkdir()
+        (folder / "level_0.tif").write_text("another machine's")
+    long_ago = time.time() - 4 * 24 * 3600
+    # A folder's own time stands still while its files grow.
+    for path in (written[1], *folders, folders[1] / "level_0.tif"):
+        os.utime(path, (long_ago, long_ago))
+    sweep(tmp_path)
+    assert names_in(tmp_path) == sorted([written[0].name, folders[0].name])
+
+
+def test_sweeping_knows_the_dead_of_this_machine(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "map.tif") as temporary:
+        temporary.write_text("whole")
+        name = temporary.name.replace(f"-{os.getpid()}-", f"-{dead_process()}-")
+    (tmp_path / name).write_text("dead")
+    sweep(tmp_path)
+    assert names_in(tmp_path) == ["map.tif"]
+
+
 def test_sweeping_nothing_is_fine(tmp_path: Path) -> None:
     sweep(tmp_path / "missing")
     assert not (tmp_path / "missing").exists()

@@ -12,6 +12,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +37,9 @@ __all__ = [
 ]
 
 TEMPORARY_MARK = ".partial-"
-_TEMPORARY = re.compile(r"^\..*\.partial-(\d+)-[0-9a-f]{8}(\..*)?$", re.DOTALL)
+_TEMPORARY = re.compile(r"^\..*\.partial-(\d+)-(?:([0-9a-f]{6})-)?[0-9a-f]{8}(\..*)?$", re.DOTALL)
+# Whether a process of another machine lives is not to be seen from here: what it wrote last tells.
+_FORSAKEN_SECONDS = 3 * 24 * 3600
 # Temporaries that this process writes now: after a restart in a container an old one can bear our own number.
 _OPEN: set[str] = set()
 _HELD: set[int] = set()
@@ -59,7 +63,7 @@ def atomic_path(goal: Path) -> Iterator[Path]:
         SpaceError: The disk is full; nothing is left of what was begun.
     """
     _make_folder(goal.parent)
-    temporary = goal.with_name(f".{goal.stem}{TEMPORARY_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}{goal.suffix}")
+    temporary = goal.with_name(f".{goal.stem}{TEMPORARY_MARK}{_writer()}{goal.suffix}")
     _OPEN.add(temporary.name)
     try:
         try:
@@ -98,7 +102,7 @@ def scratch_folder(goal: Path) -> Iterator[Path]:
         StorageError: The folder cannot be made.
     """
     stem = goal.stem.removeprefix(".").partition(TEMPORARY_MARK)[0]
-    folder = goal.with_name(f".{stem}{TEMPORARY_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}.scratch")
+    folder = goal.with_name(f".{stem}{TEMPORARY_MARK}{_writer()}.scratch")
     _OPEN.add(folder.name)
     try:
         _make_folder(folder)
@@ -152,19 +156,41 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whoever reads knows what the
         raise StorageError(f"{path} cannot be read as JSON: {error}.") from error
 
 
+def _writer() -> str:
+    """Return what tells a temporary's writer: process, machine, and a word of its own."""
+    return f"{os.getpid()}-{_machine()}-{uuid.uuid4().hex[:8]}"
+
+
+def _machine() -> str:
+    """Return this machine's name in six digits; several may write into one folder of a shared storage."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
 def sweep(folder: Path) -> None:
-    """Remove temporaries that dead processes left in a folder (not in its subfolders)."""
+    """Remove temporaries that dead processes left in a folder (not in its subfolders).
+
+    Those of other machines are removed once nothing was written to them for three days.
+    """
     for entry in folder.iterdir() if folder.is_dir() else ():
         found = _TEMPORARY.match(entry.name)
-        if found is None or entry.name in _OPEN:
-            continue
-        owner = int(found[1])
-        if owner != os.getpid() and Path(f"/proc/{owner}").exists():
+        if found is None or entry.name in _OPEN or _lives(entry, owner=int(found[1]), machine=found[2]):
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
+
+
+def _lives(entry: Path, *, owner: int, machine: str | None) -> bool:
+    """Return whether a temporary's writer may still be at work."""
+    if machine in {None, _machine()}:
+        return owner != os.getpid() and Path(f"/proc/{owner}").exists()
+    try:
+        latest = max(path.stat().st_mtime for path in (entry, *(entry.iterdir() if entry.is_dir() else ())))
+    except OSError:
+        # Its writer has just put it in place, or is about to.
+        return True
+    return time.time() - latest < _FORSAKEN_SECONDS
 
 
 @contextlib.contextmanager
