@@ -186,7 +186,7 @@ def _lives(entry: Path, *, owner: int, machine: str | None) -> bool:
     if machine in {None, _machine()}:
         return owner != os.getpid() and Path(f"/proc/{owner}").exists()
     try:
-        latest = max(path.stat().st_mtime for path in (entry, *(entry.iterdir() if entry.is_dir() else ())))
+        latest: float = max(path.stat().st_mtime for path in (entry, *(entry.iterdir() if entry.is_dir() else ())))
     except OSError:
         # Its writer has just put it in place, or is about to.
         return True
