@@ -119,7 +119,12 @@ def test_no_bit_depends_on_what_else_is_asked(make_client: Client, make_values: 
     passes = float(figures.partition("terrazzo_pass_windows_count ")[2].splitlines()[0])
     windows = float(figures.partition("terrazzo_pass_windows_sum ")[2].splitlines()[0])
     assert windows == 18
-    assert passes < windows / 2
+    (model,) = client.get("/v1/models").json()["models"]
+    if len(model["joined_sizes"]) > 1:
+        assert passes < windows / 2
+    else:
+        # Where this processor rounds a batch otherwise than a window alone, each request passes by itself.
+        assert passes == len(images)
 
 
 def test_accept_chooses_what_comes_back(make_client: Client, make_values: Values, png_of: Encode) -> None:

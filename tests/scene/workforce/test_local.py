@@ -215,6 +215,36 @@ def test_an_interrupt_stops_and_the_same_command_goes_on(
     assert tiny.pixels(journal.records) == expected
 
 
+def test_workers_have_the_environment_of_now(tiny: Tiny, make_plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of an object store are often set after the server of processes has begun."""
+
+    def records_of(job: SceneJob) -> dict[int, StripRecord]:
+        journal = tiny.journal()
+        finish_strips(
+            LocalWorkforce(2),
+            job,
+            journal,
+            tiny.plan.strips,
+            advance=lambda _windows: None,
+            finished=lambda: None,
+            note=lambda _line: None,
+        )
+        return dict(journal.records)
+
+    monkeypatch.setenv("TERRAZZO_EARLY", "1")
+    records_of(tiny.job)
+    monkeypatch.delenv("TERRAZZO_EARLY")
+    monkeypatch.setenv("TERRAZZO_LATE", "1")
+    code = """
+        import multiprocessing, os
+
+        if multiprocessing.parent_process() is not None:
+            assert os.environ.get("TERRAZZO_LATE") == "1"
+            assert "TERRAZZO_EARLY" not in os.environ
+    """
+    assert len(records_of(with_plugin(tiny, make_plugin("late", code)))) == len(tiny.plan.strips)
+
+
 def test_a_full_disk_of_a_worker_is_named(tiny: Tiny, make_plugin: Plugin) -> None:
     code = """
         import errno

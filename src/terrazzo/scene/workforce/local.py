@@ -6,6 +6,7 @@ strips are dealt again.
 
 import json
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -140,7 +141,9 @@ class _Coordinator:
         ours, theirs = context.Pipe()
         # Nothing may outlive this process: it is a daemon, and follows its parent where that is killed.
         process = context.Process(  # type: ignore[attr-defined]
-            target=serve, args=(theirs, self.job.model_dump_json(), place.model_dump_json()), daemon=True
+            target=serve,
+            args=(theirs, self.job.model_dump_json(), place.model_dump_json(), dict(os.environ)),
+            daemon=True,
         )
         process.start()
         # The end of the process closes the last copy, which is how it is noticed.

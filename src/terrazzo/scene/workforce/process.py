@@ -35,15 +35,19 @@ class Messages(Protocol):
         ...
 
 
-def serve(connection: Connection, job: str, place: str) -> None:
+def serve(connection: Connection, job: str, place: str, surroundings: dict[str, str]) -> None:
     """Compute strips until there are no more; ends with the process that asked for them.
 
     Args:
         connection: To the coordinator.
         job: A `SceneJob` as JSON.
         place: A `Place` as JSON.
+        surroundings: The coordinator's environment variables, among them the keys of object stores. The server of
+            processes has those of its own start, which may be long ago.
     """
     follow_parent()
+    os.environ.clear()
+    os.environ.update(surroundings)
     # A scheduler tells all processes of a job to end; the coordinator hears it too, and has strips finished first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     link = Link(connection)
