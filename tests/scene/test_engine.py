@@ -428,9 +428,14 @@ class TestRefusals:
     def test_a_full_disk_is_seen_before_and_while_writing(
         self, make_bundle: Make, make_scene: Scene, machine: MachineSettings, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        left = out.with_name(".a map.partial-999999999-0123abcd.scratch")
+        left.mkdir()
         monkeypatch.setattr("terrazzo.storage.shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
         with pytest.raises(SpaceError, match="the map of scène 1 needs"):
             map_scene(make_bundle(), make_scene(), out, machine=machine)
+        # What a killed start has left was removed before there was too little room.
+        assert not left.exists()
         monkeypatch.undo()
 
         def full(self: object, rows: np.ndarray) -> None:

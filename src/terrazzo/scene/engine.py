@@ -33,7 +33,7 @@ from terrazzo.scene.quality_meter import QualityMeter
 from terrazzo.scene.receipt import Receipt, receipt_path
 from terrazzo.scene.settings import PredictSettings
 from terrazzo.scene.writer import Georeference, require_can_hold
-from terrazzo.storage import locked, require_space
+from terrazzo.storage import locked, require_space, sweep
 
 __all__ = ["map_scene"]
 
@@ -98,6 +98,8 @@ def map_scene(
         job = SceneMapping(bundle, entry, plan, products, settings, machine, out, stop, journal, progress, clock)
         if not settings.force and (before := job.finished_before()) is not None:
             return before
+        # What a killed start has left takes the room that is asked for next.
+        sweep(out.parent)
         _require_room(plan, products, out, entry)
         with clock.stage("probe"), entry.open() as opened:
             drift = check_drift(opened, bundle, plan.bands, settings)

@@ -21,7 +21,7 @@ from terrazzo.scene.quick_look import QuickLook, quick_look_path
 from terrazzo.scene.settings import PolygonSettings, PredictSettings, Values
 from terrazzo.scene.stac import file_asset, raster_asset, stac_item, write_stac_item
 from terrazzo.scene.writer import Georeference, Layer, RowWriter, open_writer, storage_errors
-from terrazzo.storage import atomic_path, sweep
+from terrazzo.storage import atomic_path
 
 __all__ = ["Goal", "beside_of", "goals_of", "open_outputs", "polygons_path", "write_item"]
 
@@ -122,7 +122,6 @@ def open_outputs(
         temporaries: dict[str, Path] = {}
         for name, (goal, _) in reversed(list(goals.items())):
             with storage_errors(goal):
-                sweep(goal.parent)
                 temporaries[name] = stack.enter_context(atomic_path(goal))
         writers = {
             name: stack.enter_context(
