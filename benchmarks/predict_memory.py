@@ -38,7 +38,8 @@ LARGEST_CHANGE = 0.05
 WINDOW = 512
 CLASSES = 6
 # Random weights agree with float32 less than trained ones: the precision is not left to the probe.
-SETTINGS = PredictSettings(layers=("confidence",), precision="bfloat16")
+# The map of the warming scene would be kept from one process to the next, which then were not warm.
+SETTINGS = PredictSettings(layers=("confidence",), precision="bfloat16", force=True)
 
 
 class _OneConvolution(Network):
