@@ -310,25 +310,19 @@ class _OpenGroup:
 
     def __init__(self, held: _HeldRows, size: int) -> None:
         self._held = held
-        self._size = size
-        self._room: tuple[Shaped[np.ndarray, "batch band y x"], Bool[np.ndarray, "batch y x"]] | None = None
+        self._values, self._valid = held.room(size)
         self.windows: list[tuple[int, int]] = []
 
     def add(self, row: int, column: int) -> None:
         """Add a window."""
-        if self._room is None:
-            self._room = self._held.room(self._size)
-        values, valid = self._room
-        self._held.copy_window(row, column, values[len(self.windows)], valid[len(self.windows)])
+        position = len(self.windows)
+        self._held.copy_window(row, column, self._values[position], self._valid[position])
         self.windows.append((row, column))
 
     def closed(self, normalisation: Normalisation) -> WindowGroup:
         """Return the group."""
-        values, valid = self._room or self._held.room(0)
-        count = len(self.windows)
-        return WindowGroup(
-            torch.from_numpy(values[:count]), torch.from_numpy(valid[:count]), tuple(self.windows), normalisation
-        )
+        values, valid = (torch.from_numpy(whole[: len(self.windows)]) for whole in (self._values, self._valid))
+        return WindowGroup(values, valid, tuple(self.windows), normalisation)
 
 
 def _relative(rows: slice | np.ndarray, top: int) -> slice | np.ndarray:
