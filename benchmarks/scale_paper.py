@@ -25,8 +25,8 @@ RECORD_BYTES = 5_900
 STRIP_BYTES = 2.94
 MAP_BYTES = 0.082
 MAP_RATE_CORE = 24e6
-WINDOW_RATE = 119e6
-DECODE_RATE = 105e6
+WINDOW_RATE = 350e6
+DECODE_RATE = 320e6
 PLAN_S = 0.9e-3
 BUNDLE_BYTES = 57.3e6
 
@@ -40,7 +40,7 @@ VIT_FLOP = 1024 * 2 * 300e6 * 1.1
 H100_FLOPS = 989e12 * 0.2
 
 # Assumptions.
-READERS = 4
+READERS = 12
 REQUEST_S = 0.1
 # As `terrazzo.scene.inputs.listing` reads them.
 HEADERS_AT_ONCE = 8
@@ -151,7 +151,7 @@ def limits() -> list[str]:
     gpu = rates()["H100, U-Net/resnet18"][0]
     scenes = PIXELS["continent"] / SIDE**2
     ceilings = {
-        "windows made ready by one thread of each worker": (gpu, "8 ns a pixel seen"),
+        "windows made ready by one thread of each worker": (gpu, f"{1e9 / WINDOW_RATE:.1f} ns a pixel seen"),
         "maps written by a coordinator of 16 cores": (16 * MAP_RATE_CORE, "24 Mpixel/s a core"),
         "requests to one prefix of S3, one a block": (GETS_A_SECOND * BLOCK**2, "5,500 a second"),
         "journals, one line after the other": (strip / APPEND_S, "8 ms a line"),
