@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ConfigError, ModelError
+from terrazzo.errors import ConfigError, ModelError, OutOfMemoryError, TerrazzoError
 from terrazzo.geo.raster import RasterFile
 from terrazzo.machine import Execution, MachineSettings
 from terrazzo.scene import probe as probe_module
@@ -200,14 +200,14 @@ def test_on_a_gpu_compiling_has_to_pay(pixels: int, difference: Difference, kept
 class RecordedTrial:
     """A trial on some device, whose recording ends as it is told."""
 
-    def __init__(self, device: str, outcome: bool | ModelError = True, *, compiled: bool = False) -> None:
+    def __init__(self, device: str, outcome: bool | TerrazzoError = True, *, compiled: bool = False) -> None:
         self.decisions = SimpleNamespace(device=device, compiled=compiled, batch_size=4)
         self.outcome = outcome
         self.tried = False
 
     def record(self) -> bool:
         self.tried = True
-        if isinstance(self.outcome, ModelError):
+        if isinstance(self.outcome, TerrazzoError):
             raise self.outcome
         return self.outcome
 
@@ -247,6 +247,9 @@ class TestRecording:
         refusing = RecordedTrial("cuda", ModelError("steps"))
         assert recorded(refusing, "auto") == []
         assert recorded(refusing, asked=True) == ["steps"]
+        full = RecordedTrial("cuda", OutOfMemoryError("no room"))
+        assert recorded(full, "auto") == []
+        assert recorded(full, asked=True) == ["no room"]
 
     def test_it_cannot_be_asked_for_without_a_gpu(self, decided: Callable[..., Decided]) -> None:
         with pytest.raises(ConfigError, match=r"cuda_graphs is true, but the device is cpu"):

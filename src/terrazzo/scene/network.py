@@ -15,7 +15,7 @@ from terrazzo.models.onnx_graph import OnnxNetwork
 from terrazzo.models.output import Output, Steps
 from terrazzo.scene.header import Decisions
 from terrazzo.scene.precision import DTYPES, reduce_weights
-from terrazzo.scene.recorded import RecordedNetwork
+from terrazzo.scene.recorded import RecordedNetwork, logits_of
 
 __all__ = ["CompiledNetwork", "fused_network", "prepared_network"]
 
@@ -92,12 +92,8 @@ class CompiledNetwork(Network):
                 "An ensemble is not compiled: it answers more than logits, and its members may stop early."
             )
 
-        def logits(image: torch.Tensor) -> torch.Tensor:
-            answer: Output = network(image)
-            return answer.logits
-
         settle_compiler()
-        self._logits = torch.compile(logits, dynamic=False)
+        self._logits = torch.compile(logits_of(network), dynamic=False)
         self._first = threading.Lock()
         self._ready = False
         self._failures = (TorchDynamoException, InductorError)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from terrazzo.bundle import Bundle
-from terrazzo.errors import ConfigError, ModelError
+from terrazzo.errors import ConfigError, ModelError, OutOfMemoryError
 from terrazzo.machine import MachineSettings, configure
 from terrazzo.record import Record
 from terrazzo.scene.batch_choice import PIXELS, choose_batch
@@ -238,8 +238,8 @@ def _recorded(trial: Trial, settings: PredictSettings, *, batch_pixels: int) -> 
         return []
     try:
         same = trial.record()
-    except ModelError as error:
-        # A network of steps never can: nothing is lost that anybody asked for.
+    except (ModelError, OutOfMemoryError) as error:
+        # A network of steps never can, and a recording takes memory: nothing is lost that anybody asked for.
         return [str(error)] if wanted is True else []
     return [] if same else ["CUDA graphs are given up: they do not answer the network's own bits."]
 

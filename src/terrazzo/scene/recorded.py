@@ -16,7 +16,7 @@ from terrazzo.models.ensemble import EnsembleNetwork
 from terrazzo.models.onnx_graph import OnnxNetwork
 from terrazzo.models.output import Output
 
-__all__ = ["RecordedNetwork", "Recording", "record_on_gpu"]
+__all__ = ["RecordedNetwork", "Recording", "logits_of", "record_on_gpu"]
 
 # Passes before one is recorded: libraries set up their workspaces and choose their kernels in the first ones.
 _WARMING_PASSES = 3
@@ -84,7 +84,7 @@ class RecordedNetwork(Network):
         if isinstance(network, (Adaptive, EnsembleNetwork, OnnxNetwork)):
             raise ModelError(f"Passes of {type(network).__name__} differ from batch to batch and cannot be recorded.")
         # Not a child: this network has no weights of its own.
-        self._answer = _logits_of(network)
+        self._answer = logits_of(network)
         self._record = record
         self._recordings: dict[torch.Size, Recording] = {}
         self._lock = threading.Lock()
@@ -126,7 +126,13 @@ class RecordedNetwork(Network):
             ) from error
 
 
-def _logits_of(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
+def logits_of(network: Network) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what answers a network's logits alone.
+
+    Args:
+        network: Of which nothing else is wanted.
+    """
+
     def logits(image: torch.Tensor) -> torch.Tensor:
         output: Output = network(image)
         return output.logits
